@@ -1,0 +1,56 @@
+"""The port: all that the rest of the house may ask of a broker session.
+
+Rules: nothing here blocks without a time-out; every question either ends with its end marker or raises QueryFailed;
+`transmit` and `cancel` raise NothingSent only when that is certain. Thread-safe: called from Celery's threads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.reports import Query, SessionState
+from gateway.tickets import Instrument, OrderTicket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStatus:
+    """A look at the session, free of any wait. `connection` grows by one with each accepted connection."""
+
+    state: SessionState
+    reason: str
+    connection: int
+    heard_seconds_ago: float | None
+    next_order_id: int  # the lowest id the gateway and this session would accept next
+    accounts: tuple[str, ...]
+
+
+class Broker(Protocol):
+    """What dispatch and reconcile need of a session; implemented by gateway.session.BrokerSession."""
+
+    def status(self) -> SessionStatus: ...
+
+    def acquire(self, messages: int, *, timeout: float) -> None:
+        """Take pacing tokens for that many wire messages, or raise NothingSent when none are free in time."""
+
+    def qualify(self, symbol: str, *, timeout: float) -> Instrument:
+        """The one US stock of that symbol (SMART, USD); answers are kept for the life of the process.
+
+        Raises: ContractNotFound, NotConnected, QueryTimedOut.
+        """
+
+    def transmit(self, tickets: Sequence[OrderTicket], *, connection: int) -> None:
+        """Write the tickets in order, in one go, on that connection only.
+
+        Raises: NothingSent when certain that no byte left (other connection, not READY, send queue not empty),
+        SendUncertain in every other failure.
+        """
+
+    def cancel(self, order_id: int, *, connection: int) -> None:
+        """Ask for the cancellation of an order of this client id. Raises as `transmit`; may be repeated."""
+
+    def ask(self, query: Query, *, timeout: float) -> None:
+        """Put a question and return once its whole answer *has been applied* by the report consumer.
+
+        Concurrent calls of the same query share one question only when it was put after the call.
+        Raises: NotConnected, QueryTimedOut.
+        """
