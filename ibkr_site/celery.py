@@ -1,0 +1,22 @@
+"""The Celery application. A message is a doorbell: it carries an id, and Postgres says what is to be done."""
+
+import logging.config
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
+
+app = Celery("ibkr_site")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def use_django_logging(**_: Any) -> None:
+    """Log as every other process does; a receiver on this signal keeps Celery from installing its own format."""
+    from django.conf import settings  # not before Celery has asked: importing this module reads no settings
+
+    logging.config.dictConfig(settings.LOGGING)

@@ -1,0 +1,73 @@
+"""Combinations of settings that are refused at start-up.
+
+Rules: each function looks at plain values and raises ImproperlyConfigured with one line that names the variable and
+says what to do. Called from settings, so that no process, not even a shell, starts on an unsafe combination.
+"""
+
+import ipaddress
+
+from django.core.exceptions import ImproperlyConfigured
+
+# IB Gateway and TWS as installed, and the forwarded ports of the container image in docker-compose.yml.
+LIVE_PORTS = frozenset({4001, 7496, 4003})
+PAPER_PORTS = frozenset({4002, 7497, 4004})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse_open_network(*, host: str, trust_network: bool) -> None:
+    """There is no authentication yet: whoever reaches the port can trade."""
+    if not is_loopback(host) and not trust_network:
+        raise ImproperlyConfigured(
+            f"HOST={host} would let anyone who reaches this machine place orders without a password: "
+            "use HOST=127.0.0.1, or set TRUST_NETWORK=on when a firewall or a proxy stands in front."
+        )
+
+
+def refuse_mode_mismatch(*, trading_mode: str, ib_port: int | None, account: str) -> None:
+    """Mode, port and account prefix must say the same: paper, or real money."""
+    if trading_mode not in ("paper", "live"):
+        raise ImproperlyConfigured(f"TRADING_MODE={trading_mode} is unknown: use TRADING_MODE=paper or live.")
+    # IB's paper account numbers start with D (DU, DF), live ones never do.
+    paper_account = account.upper().startswith("D")
+    if trading_mode == "paper":
+        if ib_port in LIVE_PORTS:
+            raise ImproperlyConfigured(
+                f"IB_PORT={ib_port} is a live trading port but TRADING_MODE is paper: "
+                "use IB_PORT=4002, or set TRADING_MODE=live to trade real money."
+            )
+        if account and not paper_account:
+            raise ImproperlyConfigured(
+                f"IB_ACCOUNT={account} is not a paper account (DU…) but TRADING_MODE is paper: "
+                "name a paper account, or set TRADING_MODE=live to trade real money."
+            )
+        return
+    if ib_port is None:
+        raise ImproperlyConfigured("TRADING_MODE=live needs IB_PORT (IB Gateway: 4001, TWS: 7496): set it.")
+    if ib_port in PAPER_PORTS:
+        raise ImproperlyConfigured(
+            f"IB_PORT={ib_port} is a paper trading port but TRADING_MODE is live: use 4001, or TRADING_MODE=paper."
+        )
+    if not account:
+        raise ImproperlyConfigured("TRADING_MODE=live needs IB_ACCOUNT, the account that may be traded: set it.")
+    if paper_account:
+        raise ImproperlyConfigured(
+            f"IB_ACCOUNT={account} is a paper account but TRADING_MODE is live: "
+            "name the live account, or set TRADING_MODE=paper."
+        )
+
+
+def refuse_wrong_waits(*, placement_wait: float, order_valid: float) -> None:
+    """A client must hear what became of its order no later than the order could still be sent."""
+    if not 0 < placement_wait < order_valid:
+        raise ImproperlyConfigured(
+            f"PLACEMENT_WAIT_SECONDS={placement_wait:g} must lie between 0 and ORDER_VALID_SECONDS={order_valid:g}."
+        )

@@ -1,0 +1,266 @@
+"""Settings: everything that differs between two installations is an environment variable, listed in .env.example.
+
+Rules: a default is right for `make run` on one's own machine; a combination that could hurt is refused here (see
+`checks`), so no process starts on it; a secret may be given as a file, NAME_FILE=/path instead of NAME=value.
+"""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+
+from ibkr_site import checks
+from ibkr_site.secret_files import generated_secret, read_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.FileAwareEnv()
+env_file = env("ENV_FILE", default=str(BASE_DIR / ".env"))
+if env_file and Path(env_file).is_file():
+    env.read_env(env_file)  # what the environment already says wins
+
+# --- Where we live -------------------------------------------------------------------------------------------------
+
+DATA_DIR = Path(BASE_DIR, env("DATA_DIR", default=".data")).resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+HOST = env("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+checks.refuse_open_network(host=HOST, trust_network=env.bool("TRUST_NETWORK", default=False))
+WEB_WORKERS = env.int("WEB_WORKERS", default=2)
+WEB_THREADS = env.int("WEB_THREADS", default=8)
+WORKER_THREADS = env.int("WORKER_THREADS", default=16)
+
+# Not set: `make run` starts these servers itself and leaves their addresses in DATA_DIR, so that a second terminal
+# (`manage.py shell`, a second worker) finds them.
+EMBEDDED_POSTGRES = not env("DATABASE_URL", default="")
+EMBEDDED_REDIS = not env("REDIS_URL", default="")
+EMBEDDED_POSTGRES_PORT = env.int("EMBEDDED_POSTGRES_PORT", default=0)
+EMBEDDED_REDIS_PORT = env.int("EMBEDDED_REDIS_PORT", default=0)
+DATABASE_URL = env("DATABASE_URL", default="") or read_secret(
+    DATA_DIR / "database_url", default="postgres://postgres@127.0.0.1:5432/ibkr"
+)
+REDIS_URL = env("REDIS_URL", default="") or read_secret(DATA_DIR / "redis_url", default="redis://127.0.0.1:6379/0")
+if urlsplit(DATABASE_URL).scheme not in ("postgres", "postgresql"):
+    raise checks.ImproperlyConfigured("DATABASE_URL must start with postgres://: only PostgreSQL can guard the trail.")
+
+# --- The broker ----------------------------------------------------------------------------------------------------
+
+TRADING_MODE = env("TRADING_MODE", default="paper")
+PAPER_PORT = env.int("PAPER_PORT", default=4002)
+PAPER_ACCOUNTS = env.list("PAPER_ACCOUNTS", default=["DU1000001"])
+PAPER_SEED = env.int("PAPER_SEED", default=1)
+# Ours is started unless another gateway is named.
+PAPER_GATEWAY = not (env("IB_HOST", default="") or env("IB_PORT", default=""))
+IB_HOST = env("IB_HOST", default="") or "127.0.0.1"
+IB_CLIENT_ID = env.int("IB_CLIENT_ID", default=17)
+IB_ACCOUNT = env("IB_ACCOUNT", default="")
+checks.refuse_mode_mismatch(
+    trading_mode=TRADING_MODE,
+    ib_port=int(env("IB_PORT")) if env("IB_PORT", default="") else None,
+    account=IB_ACCOUNT,
+)
+IB_PORT = int(env("IB_PORT", default="") or PAPER_PORT)
+GATEWAY_NAME = env("GATEWAY_NAME", default="default")
+GATEWAY_QUEUE = f"gateway.{GATEWAY_NAME}"
+
+PLACEMENT_WAIT_SECONDS = env.float("PLACEMENT_WAIT_SECONDS", default=8.0)
+ORDER_VALID_SECONDS = env.float("ORDER_VALID_SECONDS", default=10.0)
+CANCEL_WAIT_SECONDS = env.float("CANCEL_WAIT_SECONDS", default=8.0)
+checks.refuse_wrong_waits(placement_wait=PLACEMENT_WAIT_SECONDS, order_valid=ORDER_VALID_SECONDS)
+EXECUTION_SYNC_SECONDS = env.float("EXECUTION_SYNC_SECONDS", default=30.0)
+SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=5.0)
+
+# --- Django --------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = env("SECRET_KEY", default="") or generated_secret(DATA_DIR / "secret_key")
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+ROOT_URLCONF = "ibkr_site.urls"
+WSGI_APPLICATION = "ibkr_site.wsgi.application"
+APPEND_SLASH = False  # a redirect would turn a POST into a GET; both forms are declared instead
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+
+INSTALLED_APPS = [
+    "unfold",  # before the admin, whose templates it replaces
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "pgtrigger",
+    "accounts",
+    "orders",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# Straight from the packages: there is no collected copy to forget.
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+
+DATABASES = {
+    "default": {
+        **env.db_url_config(DATABASE_URL),
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 0,  # the pool below keeps them open
+        "CONN_HEALTH_CHECKS": True,  # a restarted server costs a check, not a failed request
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "application_name": "ibkr",
+            # Small by itself and grown on demand: a one-off command opens one connection, a worker one per thread.
+            "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=24), "timeout": 5},
+        },
+    }
+}
+
+# --- Behind TLS ----------------------------------------------------------------------------------------------------
+
+HTTPS = env.bool("HTTPS", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 30 * 24 * 3600
+    # What other names of the same domain serve is not ours to decide.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+else:
+    # Plain HTTP on loopback: no TLS to insist on (W004 HSTS, W008 redirect, W012 and W016 secure cookies).
+    SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+# --- The API -------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    # JSON only: a cross-site form post is not an order.
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    # An admin's session cookie is no API login.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "EXCEPTION_HANDLER": "ibkr_site.problems.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "IBKR Order Gateway",
+    "DESCRIPTION": "Place, follow and audit orders at Interactive Brokers.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+UNFOLD = {
+    "SITE_TITLE": "IBKR Order Gateway",
+    "SITE_HEADER": "IBKR Order Gateway",
+    "SITE_SYMBOL": "receipt_long",
+    "SITE_URL": "/docs",
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# --- Celery --------------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # Redis may be away for a day; Postgres is swept meanwhile
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": env("REDIS_KEY_PREFIX", default="ibkr:"),
+    # Without these a Redis that swallows packets hangs the request that rings.
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
+    "socket_keepalive": True,
+    "visibility_timeout": 60,
+}
+CELERY_TASK_PUBLISH_RETRY = False  # who rings does not wait; the sweep finds what nobody rang for
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = GATEWAY_QUEUE
+# Acknowledged before it runs: a bell lost with its worker is replaced by the sweep within seconds, while a late
+# redelivery would ring for an order that is no longer valid.
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_POOL = "threads"  # the threads share the one broker session of the process
+CELERY_WORKER_CONCURRENCY = WORKER_THREADS
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
+# Each run expires when the next is due: what rang while no worker lived is not worked off afterwards.
+CELERY_BEAT_SCHEDULE = {
+    "sync executions": {
+        "task": "orders.tasks.sync_executions",
+        "schedule": EXECUTION_SYNC_SECONDS,
+        "options": {"queue": GATEWAY_QUEUE, "expires": EXECUTION_SYNC_SECONDS},
+    },
+    "sweep": {
+        "task": "orders.tasks.sweep",
+        "schedule": SWEEP_SECONDS,
+        "options": {"queue": GATEWAY_QUEUE, "expires": SWEEP_SECONDS},
+    },
+}
+
+# --- Logging: one readable line per event, on stderr, in UTC ------------------------------------------------------
+
+LOG_LEVEL = env("LOG_LEVEL", default="INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "ibkr_site.log_lines.UtcFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # Django's own handlers mail admins and print in another format.
+        "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        # A line per beat and per doorbell says nothing.
+        "celery.beat": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,26 @@
+"""Every address of the site. The API's own paths are declared in orders and accounts."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from ibkr_site import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/docs")),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("", include("orders.urls")),
+    path("", include("accounts.urls")),
+    re_path(r"^openapi\.json$", SpectacularJSONAPIView.as_view(), name="schema"),
+    re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^redoc/?$", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+]
+
+handler400 = "ibkr_site.problems.bad_request"
+handler403 = "ibkr_site.problems.permission_denied"
+handler404 = "ibkr_site.problems.not_found"
+handler500 = "ibkr_site.problems.server_error"
