@@ -1,0 +1,265 @@
+"""A message's order of fields as data: one table per message, walked by the reader and by the writer alike.
+
+Rules: items stand in wire order. A path names a value in the message (`order_id`, `order.tif`). What is on the wire
+may depend on the version (`since`, `before`) and on the *text* of an earlier field (Group): the text, because `None`
+as an order type is written where there is none and brings its fields with it. Version bounds stand on top-level items
+only.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from operator import attrgetter
+from typing import Any, Protocol, get_type_hints
+
+from gateway.tws.fields import FLAG, INT, Encoding
+
+NEVER = 10_000  # a version beyond all
+
+
+class Item(Protocol):
+    """One entry of a layout: reads itself from the wire and writes itself onto it."""
+
+    @property
+    def since(self) -> int: ...
+
+    @property
+    def before(self) -> int: ...
+
+    def read(self, reading: "Reading") -> None: ...
+
+    def write(self, writing: "Writing") -> None: ...
+
+    def under(self, owner: str) -> "Item": ...
+
+
+Layout = tuple[Item, ...]
+
+
+@dataclass(slots=True)
+class Reading:
+    """A message being read: the fields to come, and the values and texts gathered so far, by path."""
+
+    source: Iterator[str]
+    values: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def take(self) -> str:
+        for text in self.source:
+            return text
+        raise ValueError("the message ends here")
+
+    def take_as(self, path: str, encoding: Encoding) -> Any:
+        """Read the next field.
+
+        Raises: ValueError, naming the path.
+        """
+        try:
+            text = self.take()
+            value = encoding.read(text)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        self.texts[path] = text
+        return value
+
+
+@dataclass(slots=True)
+class Writing:
+    """A message being written: where the values come from, and the texts so far, in order and by path."""
+
+    source: object
+    out: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def put(self, path: str, text: str) -> None:
+        self.texts[path] = text
+        self.out.append(text)
+
+
+@cache
+def _getter(path: str) -> Callable[[object], Any]:
+    return attrgetter(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One value in one field."""
+
+    path: str
+    encoding: Encoding
+    since: int = 0
+    before: int = NEVER
+
+    def read(self, reading: Reading) -> None:
+        reading.values[self.path] = reading.take_as(self.path, self.encoding)
+
+    def write(self, writing: Writing) -> None:
+        writing.put(self.path, self.encoding.write(_getter(self.path)(writing.source)))
+
+    def under(self, owner: str) -> "Field":
+        return replace(self, path=f"{owner}.{self.path}")
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A field without a value: message versions and fields long out of use. Written as given, read as anything."""
+
+    text: str
+    since: int = 0
+    before: int = NEVER
+
+    def read(self, reading: Reading) -> None:
+        reading.take()
+
+    def write(self, writing: Writing) -> None:
+        writing.out.append(self.text)
+
+    def under(self, owner: str) -> "Constant":
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Fields that are there only if the text of an earlier field says so."""
+
+    decider: str
+    holds: Callable[[str], bool]
+    items: Layout
+    since: int = 0
+    before: int = NEVER
+
+    def read(self, reading: Reading) -> None:
+        if self.holds(reading.texts[self.decider]):
+            for item in self.items:
+                item.read(reading)
+
+    def write(self, writing: Writing) -> None:
+        if self.holds(writing.texts[self.decider]):
+            for item in self.items:
+                item.write(writing)
+
+    def under(self, owner: str) -> "Group":
+        return replace(self, decider=f"{owner}.{self.decider}", items=within(owner, *self.items))
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A count, then that many elements; a tuple in the message."""
+
+    path: str
+    element: type
+    items: Layout
+    since: int = 0
+    before: int = NEVER
+
+    def read(self, reading: Reading) -> None:
+        count = reading.take_as(self.path, INT)
+        elements = []
+        for _ in range(count):  # a lie about the count ends where the fields end
+            part = Reading(reading.source)
+            for item in self.items:
+                item.read(part)
+            elements.append(self.element(**part.values))
+        reading.values[self.path] = tuple(elements)
+
+    def write(self, writing: Writing) -> None:
+        elements = _getter(self.path)(writing.source)
+        writing.put(self.path, str(len(elements)))
+        for element in elements:
+            part = Writing(element, writing.out)
+            for item in self.items:
+                item.write(part)
+
+    def under(self, owner: str) -> "Repeated":
+        return replace(self, path=f"{owner}.{self.path}")
+
+
+@dataclass(frozen=True, slots=True)
+class Optional:
+    """A flag, then the fields of the part if it is set; None in the message otherwise."""
+
+    path: str
+    element: type
+    items: Layout
+    since: int = 0
+    before: int = NEVER
+
+    def read(self, reading: Reading) -> None:
+        value = None
+        if reading.take_as(self.path, FLAG):
+            part = Reading(reading.source)
+            for item in self.items:
+                item.read(part)
+            value = self.element(**part.values)
+        reading.values[self.path] = value
+
+    def write(self, writing: Writing) -> None:
+        value = _getter(self.path)(writing.source)
+        writing.put(self.path, FLAG.write(value is not None))
+        if value is not None:
+            part = Writing(value, writing.out)
+            for item in self.items:
+                item.write(part)
+
+    def under(self, owner: str) -> "Optional":
+        return replace(self, path=f"{owner}.{self.path}")
+
+
+def within(owner: str, *items: Item) -> Layout:
+    """The same items, their paths under `owner`."""
+    return tuple(item.under(owner) for item in items)
+
+
+def at_version(layout: Layout, version: int) -> Layout:
+    """The items that are on the wire at that server version."""
+    return tuple(item for item in layout if item.since <= version < item.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Annotation: the field is on the wire from that server version on."""
+
+    version: int
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+def annotated_layout(kind: type) -> Layout:
+    """The layout of a dataclass whose annotations carry an encoding, or a layout for a part, per field."""
+    items: list[Item] = []
+    for name, hint in _hints(kind).items():
+        since = 0
+        for mark in getattr(hint, "__metadata__", ()):
+            if isinstance(mark, Since):
+                since = mark.version
+        for mark in getattr(hint, "__metadata__", ()):
+            if isinstance(mark, Encoding):
+                items.append(Field(name, mark, since=since))
+            elif isinstance(mark, tuple):
+                items += within(name, *mark)
+    return tuple(items)
+
+
+def build(kind: type, values: dict[str, Any]) -> Any:
+    """Make the message from values by path; the parts (`order.tif`) first."""
+    own: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        owner, dot, name = path.partition(".")
+        if dot:
+            parts.setdefault(owner, {})[name] = value
+        else:
+            own[path] = value
+    for owner, part in parts.items():
+        own[owner] = _part_type(kind, owner)(**part)
+    return kind(**own)
+
+
+@cache
+def _part_type(kind: type, owner: str) -> type:
+    hint = _hints(kind)[owner]
+    part: type = getattr(hint, "__origin__", hint)
+    return part
