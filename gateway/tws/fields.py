@@ -20,6 +20,7 @@ INFINITE: Final = "Infinite"
 # Not int() and Decimal(): those take underscores, blanks, foreign digits, NaN and exponents that eat all memory.
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?=[0-9.]{1,400}(?:[eE]|\Z))(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,27 @@ def _write_offset(number: Decimal | None) -> str:
     return INFINITE if number.is_infinite() else write_number(number)
 
 
+def _read_count(text: str) -> int:
+    count = read_integer(text)
+    if count < 0:
+        raise ValueError(f"{text[:40]!r} is no count")
+    return count
+
+
+def _read_condition_kind(text: str) -> int:
+    if text not in ("1", "3", "4", "5", "6", "7"):
+        raise ValueError(f"{text[:40]!r} is no kind of condition")
+    return int(text)
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text).encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def _escape_backslash(text: str) -> str:
+    return text.replace("\\", "\\u005c")
+
+
 def _optional(name: str, read: Callable[[str], Any], write: Callable[[Any], str], *, unset: str) -> Encoding:
     """An encoding of value or None, with the text that stands for None when written."""
     return Encoding(name, read, lambda value: unset if value is None else write(value))
@@ -105,6 +127,8 @@ def _word(name: str, placeholder: str, *, written: str) -> Encoding:
 
 TEXT: Final = Encoding("text", str, str)
 FLAG: Final = Encoding("flag", _read_flag, lambda value: "1" if value else "0")
+COUNT: Final = Encoding("count", _read_count, str)
+CONDITION_KIND: Final = Encoding("condition kind", _read_condition_kind, str)
 ID: Final = Encoding("id", read_integer, str)  # never empty: without it nobody can be answered
 INT: Final = Encoding("int", lambda text: read_integer(text or "0"), str)
 LONG: Final = Encoding("long", lambda text: read_long(text or "0"), str)
@@ -123,6 +147,8 @@ OPTIONAL_NUMBER_AS_ZERO: Final = _optional(
 # A market order's limit price leaves a gateway as 0.0, and zero is a price a combination can have: read as it stands.
 PRICE_AS_ZERO: Final = _optional("price as zero", read_optional_number, write_number, unset="0.0")
 OFFSET: Final = Encoding("offset", _read_offset, _write_offset)
+
+LONG_NAME: Final = Encoding("long name", _unescape, _escape_backslash)
 
 RIGHT: Final = _word("right", "?", written="")
 RIGHT_AS_MARK: Final = _word("right as mark", "?", written="?")

@@ -12,7 +12,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Protocol, get_type_hints
 
-from gateway.tws.fields import FLAG, INT, Encoding
+from gateway.tws.fields import COUNT, FLAG, Encoding
 
 NEVER = 10_000  # a version beyond all
 
@@ -153,7 +153,7 @@ class Repeated:
     before: int = NEVER
 
     def read(self, reading: Reading) -> None:
-        count = reading.take_as(self.path, INT)
+        count = reading.take_as(self.path, COUNT)
         elements = []
         for _ in range(count):  # a lie about the count ends where the fields end
             part = Reading(reading.source)
