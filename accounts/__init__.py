@@ -1,0 +1,1 @@
+"""Accounts: the broker's accounts, what they hold, and the session through which we see them."""

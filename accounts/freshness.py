@@ -1,0 +1,61 @@
+"""May what we know be shown as what is? Only while the session is ready and the broker was heard within seconds."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from accounts.models import BrokerAccount, GatewaySession
+from gateway.reports import SessionState
+
+HEARD_WITHIN = timedelta(seconds=6)  # the session asks the time after 2 s of silence and says so once a second
+
+
+class NotConnected(Exception):
+    """The broker cannot be asked now; the text says why."""
+
+
+class NoAccount(Exception):
+    """No account is known, or several are and none was chosen; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The session's row together with whether it can be trusted now."""
+
+    session: GatewaySession | None
+    fresh: bool
+    reason: str
+
+
+def standing(gateway: str, *, now: datetime) -> Standing:
+    """How the session stands; never raises."""
+    session = GatewaySession.objects.filter(pk=gateway).first()
+    if session is None:
+        return Standing(None, False, "no gateway worker has reported yet: start one")
+    if session.state != SessionState.READY:
+        return Standing(session, False, session.reason or f"the session is {session.state}")
+    if session.heard_at is None or now - session.heard_at > HEARD_WITHIN:
+        return Standing(session, False, "the gateway worker has not reported for some seconds")
+    return Standing(session, True, session.reason)
+
+
+def require_fresh(gateway: str, *, now: datetime) -> GatewaySession:
+    """The session's row. Raises: NotConnected."""
+    found = standing(gateway, now=now)
+    if found.session is None or not found.fresh:
+        raise NotConnected(found.reason)
+    return found.session
+
+
+def chosen_account(gateway: str, *, configured: str) -> str:
+    """The configured account, else the only one. Raises: NoAccount."""
+    known = list(BrokerAccount.objects.filter(session_id=gateway).order_by("pk").values_list("pk", flat=True))
+    if configured:
+        if configured not in known:
+            served = ", ".join(known) or "none yet"
+            raise NoAccount(f"IB_ACCOUNT is {configured}, which this gateway does not serve (it serves: {served})")
+        return configured
+    if len(known) == 1:
+        return known[0]
+    if known:
+        raise NoAccount(f"The gateway serves several accounts ({', '.join(known)}): set IB_ACCOUNT to one of them")
+    raise NoAccount("No account is known yet: the gateway worker has not connected")

@@ -1,0 +1,124 @@
+"""The broker's word on sessions and accounts, kept in step: one row per figure, with the time it was said.
+
+Written by the gateway worker's report consumer. Account figures come in bursts of dozens, so they are gathered and
+written together; positions and the session's state are written at once.
+"""
+
+import logging
+import threading
+from datetime import datetime
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Greatest
+
+from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
+from gateway.reports import (
+    AccountValueReport,
+    AnswerComplete,
+    Heard,
+    PortfolioReport,
+    PositionReport,
+    Query,
+    Report,
+    SessionChanged,
+)
+
+log = logging.getLogger(__name__)
+
+
+class LiveBook:
+    """Applies reports for one gateway. `apply` is called by one thread; `flush` by any."""
+
+    def __init__(self, *, gateway: str) -> None:
+        self.gateway = gateway
+        self._values: dict[tuple[str, str, str], AccountValue] = {}
+        self._lock = threading.Lock()
+
+    def apply(self, report: Report) -> None:
+        match report:
+            case SessionChanged():
+                self._session_changed(report)
+            case Heard():
+                self._sessions().update(heard_at=report.received_at)
+            case AccountValueReport():
+                self._gather(report)
+            case PositionReport():
+                self._position(report, average_cost=report.average_cost)
+            case PortfolioReport():
+                prices = {"market_price": report.market_price, "market_value": report.market_value}
+                self._position(report, average_cost=report.average_cost, **prices)
+            case AnswerComplete():
+                self._answered(report)
+
+    def flush(self) -> None:
+        """Write the gathered account figures."""
+        with self._lock:
+            values, self._values = list(self._values.values()), {}
+        if values:
+            AccountValue.objects.bulk_create(
+                values,
+                update_conflicts=True,
+                unique_fields=["account", "key", "currency"],
+                update_fields=["value", "as_of"],
+            )
+
+    def _sessions(self) -> QuerySet[GatewaySession]:
+        return GatewaySession.objects.filter(pk=self.gateway)
+
+    def _session_changed(self, report: SessionChanged) -> None:
+        changes = {
+            "state": report.state,
+            "reason": report.reason,
+            "state_since": report.received_at,
+            "connection": report.connection,
+        }
+        if report.accounts:
+            changes["accounts"] = list(report.accounts)
+            BrokerAccount.objects.bulk_create(
+                [BrokerAccount(pk=account, session_id=self.gateway) for account in report.accounts],
+                ignore_conflicts=True,
+            )
+        # Ids only grow: a gateway that rolls its own back must not make us use one twice.
+        floor = Greatest(F("next_order_id"), report.next_order_id)
+        self._sessions().update(**changes, next_order_id=floor)
+
+    def _gather(self, report: AccountValueReport) -> None:
+        value = AccountValue(
+            account_id=report.account,
+            key=report.key,
+            currency=report.currency,
+            value=report.value,
+            as_of=report.received_at,
+        )
+        with self._lock:
+            self._values[report.account, report.key, report.currency] = value
+
+    def _position(self, report: PositionReport | PortfolioReport, **figures: object) -> None:
+        contract = report.contract
+        Position.objects.update_or_create(
+            account_id=report.account,
+            con_id=contract.con_id,
+            defaults={
+                "symbol": contract.symbol,
+                "security_type": contract.security_type,
+                "currency": contract.currency,
+                "quantity": report.quantity,
+                "as_of": report.received_at,
+                **figures,
+            },
+        )
+
+    def _answered(self, answer: AnswerComplete) -> None:
+        self.flush()
+        if answer.query is Query.ALL_OPEN_ORDERS:
+            self._sessions().update(open_orders_as_of=answer.started_at, open_perm_ids=sorted(answer.perm_ids))
+        elif answer.query is Query.EXECUTIONS:
+            self._sessions().update(executions_as_of=answer.started_at)
+        elif answer.query is Query.POSITIONS:
+            self._close_unlisted(answer.started_at)
+
+    def _close_unlisted(self, started_at: datetime) -> None:
+        """A complete list that leaves a holding out says that there is none."""
+        ours = Q(account__session_id=self.gateway)
+        gone = Position.objects.filter(ours, as_of__lt=started_at).exclude(quantity=0)
+        gone.update(quantity=0, market_value=0, as_of=started_at)

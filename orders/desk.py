@@ -1,0 +1,46 @@
+"""The desk: the broker session together with the right to use it.
+
+There is at most one in a process, opened by the site's worker wiring once this process owns the client id, closed
+when it no longer does. Tasks find it here; a process without one decides nothing.
+"""
+
+import threading
+from dataclasses import dataclass, field
+
+from gateway.broker import Broker
+from orders.errors import NotOwner
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """`claiming` makes claim and write one step: order ids must go out ascending. `epoch` is the owner's number."""
+
+    broker: Broker
+    gateway: str
+    client_id: int
+    epoch: int
+    claiming: threading.Lock = field(default_factory=threading.Lock)
+
+    def session(self, connection: int) -> str:
+        """Where an event came from, as the trail names it."""
+        return f"{self.gateway}/{self.client_id}/{self.epoch}/{connection}"
+
+
+_current: Desk | None = None
+
+
+def open_desk(desk: Desk) -> None:
+    global _current  # noqa: PLW0603 - a process has one broker session, and this is where it is kept
+    _current = desk
+
+
+def close_desk() -> None:
+    global _current  # noqa: PLW0603
+    _current = None
+
+
+def current() -> Desk:
+    """The open desk. Raises: NotOwner."""
+    if _current is None:
+        raise NotOwner("This process does not own the broker session")
+    return _current

@@ -1,0 +1,241 @@
+"""What we tell the broker: claim, then send once.
+
+Rules
+1. The claim is committed before the first byte leaves; from then on nothing sends that order again.
+2. Claim and write are one step per session (`desk.claiming`), so order ids go out ascending.
+3. A failure that is certain to have sent nothing ends in NOT_PLACED. Any other leaves PENDING_NEW, which recovery
+   resolves by asking. No path leads back to RECEIVED.
+4. Cancels are idempotent at the broker and may be repeated.
+Safe to call twice, late or never: each function looks at the rows, not at the message that rang.
+"""
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from accounts.models import GatewaySession
+from gateway.errors import ContractNotFound, GatewayError, NothingSent
+from gateway.reports import SessionState
+from gateway.tickets import Instrument, OrderTicket
+from orders import events, journal, stamps
+from orders.desk import Desk
+from orders.models import Order
+from orders.vocabulary import Actor, EventKind, OrderStatus, Role
+
+log = logging.getLogger(__name__)
+
+QUALIFY_SECONDS = 5.0
+PACING_SECONDS = 5.0
+SILENCE_SECONDS = 4.0  # the session asks the time after 2 s of silence: twice that is no answer
+SETTLED_LEGS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.NOT_PLACED})
+
+
+def submit(request_pk: int, *, desk: Desk) -> None:
+    """Place the orders of a request, if they still wait for it and the session may send."""
+    orders = list(_waiting(request_pk))
+    if not orders or not _may_send(desk):
+        return
+    try:
+        instrument = desk.broker.qualify(orders[0].symbol, timeout=QUALIFY_SECONDS)
+        desk.broker.acquire(len(orders), timeout=PACING_SECONDS)
+    except ContractNotFound as error:
+        _give_up(orders, reason=str(error), origin=_origin(desk, orders[0]))
+        return
+    except GatewayError as error:
+        # Nothing was claimed: the sweep comes back to these rows until they are no longer valid.
+        log.warning("request %s is not sent yet: %s", request_pk, error)
+        return
+    with desk.claiming:
+        _claim_and_send(request_pk, instrument, desk=desk)
+
+
+def cancel(order_pk: int, *, desk: Desk) -> None:
+    """Send the cancellation that was requested for an order."""
+    if not _may_send(desk):
+        return
+    connection_number = desk.broker.status().connection
+    origin = journal.Origin(actor=Actor.WORKER, session=desk.session(connection_number))
+    try:
+        desk.broker.acquire(1, timeout=PACING_SECONDS)
+        # Marked first: a mark without a message is repeated by recovery, a message without a mark would be unseen.
+        order = journal.record(
+            order_pk,
+            events.CancelSent(connection=connection_number),
+            origin=origin,
+            only_from=frozenset({OrderStatus.PENDING_CANCEL}),
+        )
+        if order is not None and order.broker_order_id is not None:
+            desk.broker.cancel(order.broker_order_id, connection=connection_number)
+    except GatewayError as error:
+        log.warning("the cancel of order %s was not sent: %s", order_pk, error)
+
+
+def waiting_requests() -> Sequence[int]:
+    """Requests whose orders nobody claimed yet: what a lost doorbell leaves behind."""
+    return list(
+        Order.objects.filter(status=OrderStatus.RECEIVED, valid_until__gt=Now())
+        .order_by("request_id")
+        .values_list("request_id", flat=True)
+        .distinct()
+    )
+
+
+def unsent_cancels(*, desk: Desk) -> Sequence[int]:
+    """Orders of this client id whose cancellation was asked for and not sent."""
+    return list(
+        Order.objects.filter(
+            status=OrderStatus.PENDING_CANCEL,
+            client_id=desk.client_id,
+            events__sequence=F("last_sequence"),
+            events__kind=EventKind.CANCEL_REQUESTED,
+        ).values_list("pk", flat=True)
+    )
+
+
+def withdraw_broken_brackets() -> None:
+    """Ask for the cancellation of what is left of a bracket that lost a leg before its entry did anything.
+
+    All or nothing: an entry must not work without its exits, nor exits without their entry.
+    """
+    working = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+    broken = Order.objects.filter(role__in=(Role.ENTRY, Role.STOP_LOSS, Role.TAKE_PROFIT), status=OrderStatus.REJECTED)
+    for request_pk in (
+        broken.filter(request__orders__status__in=working).values_list("request_id", flat=True).distinct()
+    ):
+        legs = Order.objects.filter(request_id=request_pk)
+        if legs.filter(role=Role.ENTRY, filled_quantity__gt=0).exists():
+            continue  # a position stands behind the other exit now: leave it its protection
+        for leg in legs.filter(status__in=working):
+            journal.record(
+                leg.pk,
+                events.CancelRequested(reason="another leg of the bracket was refused"),
+                origin=journal.Origin(actor=Actor.SYSTEM),
+                only_from=frozenset(working),
+            )
+
+
+def expire_unsent() -> None:
+    """Close the orders that were never claimed and may no longer be."""
+    overdue = Order.objects.filter(status=OrderStatus.RECEIVED, valid_until__lte=Now())
+    for order_pk in overdue.values_list("pk", flat=True):
+        journal.record(
+            order_pk,
+            events.NotPlaced(reason="not sent before it lost its validity"),
+            origin=journal.Origin(actor=Actor.SYSTEM),
+            only_from=frozenset({OrderStatus.RECEIVED}),
+        )
+
+
+def _waiting(request_pk: int) -> QuerySet[Order]:
+    return Order.objects.filter(request_id=request_pk, status=OrderStatus.RECEIVED).order_by("pk")
+
+
+def _may_send(desk: Desk) -> bool:
+    status = desk.broker.status()
+    heard = status.heard_seconds_ago
+    return status.state is SessionState.READY and heard is not None and heard < SILENCE_SECONDS
+
+
+def _claim_and_send(request_pk: int, instrument: Instrument, *, desk: Desk) -> None:
+    connection_number = desk.broker.status().connection
+    try:
+        tickets = _claim(request_pk, instrument, desk=desk, connection_number=connection_number)
+    except DatabaseError:
+        # The commit may or may not have happened. Nothing was sent, and nothing will be: recovery reads the row.
+        log.exception("the claim of request %s failed; nothing was sent", request_pk)
+        return
+    if not tickets:
+        return
+    try:
+        desk.broker.transmit([ticket for _, ticket in tickets], connection=connection_number)
+    except NothingSent as error:
+        orders = [order for order, _ in tickets]
+        _give_up(orders, reason=str(error), origin=_origin(desk, orders[0]))
+    except GatewayError:
+        log.exception("request %s: the outcome of the write is unknown", request_pk)
+
+
+def _claim(
+    request_pk: int, instrument: Instrument, *, desk: Desk, connection_number: int
+) -> list[tuple[Order, OrderTicket]]:
+    """Reserve ids and commit `sent` for every order of the request, or nothing when they may no longer be sent."""
+    with transaction.atomic():
+        session = GatewaySession.objects.select_for_update().get(pk=desk.gateway)
+        orders = list(_waiting(request_pk).select_for_update())
+        now = _database_clock()
+        if (
+            not orders
+            or session.epoch != desk.epoch
+            or any(o.valid_until is None or o.valid_until <= now for o in orders)
+        ):
+            return []
+        first = max(session.next_order_id, desk.broker.status().next_order_id)
+        session.next_order_id = first + len(orders)
+        session.save(update_fields=["next_order_id"])
+        tickets = [_ticket(order, instrument, order_id=first + n, parent_id=first) for n, order in enumerate(orders)]
+        if len(tickets) > 1:  # a bracket leaves as one: only the last leg releases the group
+            tickets = [dataclasses.replace(t, transmit=t is tickets[-1]) for t in tickets]
+        sent = [
+            (order, _sent(order, ticket, desk=desk, connection_number=connection_number))
+            for order, ticket in zip(orders, tickets, strict=True)
+        ]
+        journal.record_all(sent, origin=_origin(desk, orders[0], connection_number))
+    return list(zip(orders, tickets, strict=True))
+
+
+def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: int) -> OrderTicket:
+    assert order.stamp is not None  # a constraint of the table: orders of ours are stamped
+    return OrderTicket(
+        order_id=order_id,
+        account=order.account_id,
+        instrument=instrument,
+        side=order.side,  # type: ignore[arg-type]
+        order_type=order.order_type,  # type: ignore[arg-type]
+        quantity=order.quantity,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        time_in_force=order.time_in_force,  # type: ignore[arg-type]
+        order_ref=stamps.stamped(order.order_ref, order.stamp),
+        parent_id=parent_id if order.role in (Role.STOP_LOSS, Role.TAKE_PROFIT) else 0,
+    )
+
+
+def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: int) -> events.Sent:
+    assert order.stamp is not None
+    return events.Sent(
+        client_id=desk.client_id,
+        broker_order_id=ticket.order_id,
+        connection=connection_number,
+        epoch=desk.epoch,
+        stamp=order.stamp,
+        digest=hashlib.sha256(repr(ticket).encode()).hexdigest(),
+    )
+
+
+def _give_up(orders: Sequence[Order], *, reason: str, origin: journal.Origin) -> None:
+    for order in orders:
+        journal.record(
+            order.pk,
+            events.NotPlaced(reason=reason),
+            origin=origin,
+            only_from=frozenset({OrderStatus.RECEIVED, OrderStatus.PENDING_NEW}),
+        )
+
+
+def _origin(desk: Desk, order: Order, connection_number: int | None = None) -> journal.Origin:
+    number = desk.broker.status().connection if connection_number is None else connection_number
+    request_id = order.request.request_id if order.request is not None else ""
+    return journal.Origin(actor=Actor.WORKER, session=desk.session(number), request_id=request_id)
+
+
+def _database_clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    return now

@@ -1,0 +1,48 @@
+"""What can go wrong with an order before the broker has a say.
+
+    OrderError
+    ├── IllegalTransition      an event that the lifecycle table has no row for
+    ├── OrderNotFound          no order of ours, or none that can still be cancelled
+    ├── NotOurs                the order belongs to another client of the gateway
+    ├── AccountUnknown         no account to act for: none known yet, or several and none chosen
+    ├── KeyReused              an idempotency key came again with another body
+    ├── KeyInProgress          the first request with that key is still being worked on
+    └── NotOwner               this process does not hold the broker session
+
+Raised with facts, turned into HTTP answers once, in ibkr_site.problems.
+"""
+
+
+class OrderError(Exception):
+    """Any refusal by the order rules; the text is fit to be shown to the client."""
+
+
+class IllegalTransition(OrderError):
+    def __init__(self, status: str | None, kind: str) -> None:
+        super().__init__(f"An order that is {status or 'not there yet'} cannot take the event {kind}")
+        self.status = status
+        self.kind = kind
+
+
+class OrderNotFound(OrderError):
+    pass
+
+
+class NotOurs(OrderError):
+    pass
+
+
+class AccountUnknown(OrderError):
+    pass
+
+
+class KeyReused(OrderError):
+    pass
+
+
+class KeyInProgress(OrderError):
+    pass
+
+
+class NotOwner(OrderError):
+    pass

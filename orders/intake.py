@@ -1,0 +1,201 @@
+"""What clients ask: place, cancel. One transaction persists the request and its orders; nothing is sent from here.
+
+Rules
+1. Whatever names an order endpoint is persisted, refusals with their reason.
+2. A key names one request for ever: the same key again is answered, never done again.
+3. Only an order that nobody claimed can be withdrawn, by compare-and-set.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from orders import events, journal, stamps
+from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound
+from orders.models import Order, OrderRequest, RequestAnswer
+from orders.outcomes import CONNECTION_FAILED
+from orders.vocabulary import FINAL, Actor, OrderStatus, OrderType, Role, Side, TimeInForce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request as it came: who asked what, in which bytes."""
+
+    endpoint: str
+    body: str
+    body_digest: str
+    actor: str
+    remote_address: str
+    request_id: str
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One order to place."""
+
+    role: Role = Role.SINGLE
+    side: Side
+    order_type: OrderType
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What one request wants placed: one leg, or a bracket's entry, stop-loss and take-profit in that order."""
+
+    account: str
+    symbol: str
+    quantity: Decimal
+    order_ref: str
+    legs: Sequence[Leg]
+    valid_for: timedelta
+
+
+def place(asked: Asked, placement: Placement) -> OrderRequest:
+    """Persist the request and its orders. Raises: KeyReused, KeyInProgress, Replay."""
+    try:
+        with transaction.atomic():
+            request = _persist(asked)
+            for leg in placement.legs:
+                _receive(request, placement, leg)
+    except IntegrityError:
+        raise _seen_before(asked) from None
+    return request
+
+
+def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderRequest:
+    """Persist the request and mark the order. Raises: OrderNotFound, NotOurs, KeyReused, KeyInProgress, Replay."""
+    try:
+        with transaction.atomic():
+            order = Order.objects.filter(perm_id=perm_id).order_by("-pk").select_for_update().first()
+            if order is None or order.status in FINAL:
+                raise OrderNotFound("Order not found or already filled")
+            if order.client_id != client_id:
+                raise NotOurs(
+                    f"Order {perm_id} belongs to API client {order.client_id} of the gateway; "
+                    f"this service is client {client_id} and cannot cancel it"
+                )
+            request = _persist(asked, cancels=order)
+            origin = journal.Origin(actor=asked.actor, request_id=asked.request_id)
+            journal.record_all([(order, events.CancelRequested())], origin=origin)
+    except IntegrityError:
+        raise _seen_before(asked) from None
+    return request
+
+
+def refuse(asked: Asked, *, reason: str, status_code: int) -> OrderRequest:
+    """Persist a request that is answered with a refusal, together with the answer."""
+    with transaction.atomic():
+        request = _persist(asked, refusal=reason)
+        answer(request, status_code=status_code, body={"detail": reason})
+    return request
+
+
+def withdraw(request_pk: int, *, reason: str) -> bool:
+    """Close the orders of a request that nobody claimed; false when they were claimed, or closed already."""
+    with transaction.atomic():
+        orders = list(Order.objects.filter(request_id=request_pk).order_by("pk").select_for_update())
+        if any(order.status != OrderStatus.RECEIVED for order in orders):
+            return False
+        changes = [(order, events.NotPlaced(reason=reason)) for order in orders]
+        journal.record_all(changes, origin=journal.Origin(actor=Actor.API))
+    return True
+
+
+def withdraw_cancel(order_pk: int) -> bool:
+    """Take back a cancellation that was not sent; false when it was."""
+    with transaction.atomic():
+        order = Order.objects.select_for_update().get(pk=order_pk)
+        last = order.events.get(sequence=order.last_sequence)
+        if last.kind != events.CancelRequested.kind:
+            return False
+        origin = journal.Origin(actor=Actor.API)
+        journal.record_all([(order, events.CancelRejected(reason=CONNECTION_FAILED))], origin=origin)
+    return True
+
+
+def answer(request: OrderRequest, *, status_code: int, body: dict[str, Any], settled: bool = True) -> RequestAnswer:
+    """Keep what the client was told."""
+    return RequestAnswer.objects.create(
+        request=request, answered_at=timezone.now(), status_code=status_code, body=body, settled=settled
+    )
+
+
+class Replay(Exception):
+    """The key came again with the same body: `answer` is what the first `request` was last told, if anything."""
+
+    def __init__(self, request: OrderRequest, answer: RequestAnswer | None) -> None:
+        super().__init__(f"replay of request {request.pk}")
+        self.request = request
+        self.answer = answer
+
+
+# A web process that died before it answered leaves no answer behind; after this its request can be looked at.
+STILL_RUNNING = timedelta(seconds=15)
+
+
+def check_key(asked: Asked) -> None:
+    """Find an earlier request with the same key before anything else is looked at.
+
+    Raises: KeyReused, KeyInProgress, Replay.
+    """
+    if asked.idempotency_key is not None and _first_with_key(asked.idempotency_key) is not None:
+        raise _seen_before(asked)
+
+
+def _first_with_key(key: str) -> OrderRequest | None:
+    return OrderRequest.objects.filter(idempotency_key=key, refusal="").first()
+
+
+def _seen_before(asked: Asked) -> Exception:
+    first = _first_with_key(asked.idempotency_key or "")
+    if first is None:
+        raise  # noqa: PLE0704 - an integrity error of another kind: let it be seen as it is
+    if (first.endpoint, first.body_digest) != (asked.endpoint, asked.body_digest):
+        return KeyReused("This Idempotency-Key was used before with another request; use a new key for a new order")
+    last = first.answers.order_by("pk").last()
+    if last is None and timezone.now() - first.received_at < STILL_RUNNING:
+        return KeyInProgress("The first request with this Idempotency-Key is still running; ask again in a moment")
+    return Replay(first, last)
+
+
+def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -> OrderRequest:
+    return OrderRequest.objects.create(
+        received_at=timezone.now(),
+        endpoint=asked.endpoint,
+        body=asked.body,
+        body_digest=asked.body_digest,
+        actor=asked.actor,
+        remote_address=asked.remote_address,
+        request_id=asked.request_id,
+        idempotency_key=asked.idempotency_key,
+        refusal=refusal,
+        cancels=cancels,
+    )
+
+
+def _receive(request: OrderRequest, placement: Placement, leg: Leg) -> Order:
+    now = timezone.now()
+    terms = {
+        "request": request,
+        "role": leg.role,
+        "account_id": placement.account,
+        "symbol": placement.symbol,
+        "side": leg.side,
+        "order_type": leg.order_type,
+        "time_in_force": leg.time_in_force,
+        "order_ref": placement.order_ref,
+        "stamp": stamps.new_stamp(),
+        "received_at": now,
+        "valid_until": now + placement.valid_for,
+    }
+    event = events.Received(quantity=placement.quantity, limit_price=leg.limit_price, stop_price=leg.stop_price)
+    return journal.open_order(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))

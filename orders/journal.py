@@ -1,0 +1,130 @@
+"""The only writer of orders and their events.
+
+Rules
+1. Two functions write: `open_order` and `record`. Each appends the event and projects it onto the row in one
+   transaction, the row locked first; the database refuses anything else.
+2. The lifecycle table decides. An event of our own that it refuses raises; a report of the broker that it refuses is
+   kept as UNEXPECTED with the raw message and changes nothing.
+3. Who acted is always said. Waiting requests are woken after the commit, in a statement of its own: a NOTIFY inside
+   the transaction would make commits queue for a database-wide lock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from orders import events, lifecycle
+from orders.errors import IllegalTransition
+from orders.models import STATE_COLUMNS, Order, OrderEvent
+from orders.vocabulary import Actor, OrderStatus
+
+CHANNEL = "order_changed"  # payload: a topic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an event comes from: the actor, and what joins it with logs and sessions."""
+
+    actor: str
+    session: str = ""
+    request_id: str = ""
+    raw: Sequence[str] | None = None
+
+
+def open_order(terms: Mapping[str, Any], event: events.Event, *, origin: Origin) -> Order:
+    """Insert an order with its first event. `terms` are the fixed columns of `models.Order`."""
+    state = lifecycle.fold(None, event)
+    with transaction.atomic():
+        columns = {name: getattr(state, name) for name in STATE_COLUMNS}
+        order = Order(**{"received_at": timezone.now(), **terms, **columns})
+        order.save(force_insert=True)
+        _append(order, event, before=None, after=state.status, origin=origin)
+    return order
+
+
+def record(
+    order_pk: int, event: events.Event, *, origin: Origin, only_from: frozenset[OrderStatus] | None = None
+) -> Order | None:
+    """Append an event to an order and return the row after it.
+
+    With `only_from`, a compare-and-set: None is returned, and nothing recorded, when the status is none of those.
+    Raises: IllegalTransition when the lifecycle has no row for it and the actor is not the broker.
+    """
+    with transaction.atomic():
+        order = Order.objects.select_for_update().get(pk=order_pk)
+        if only_from is not None and order.status not in only_from:
+            return None
+        _advance(order, event, origin=origin)
+        about = topic(order)
+        transaction.on_commit(lambda: wake(about))
+    return order
+
+
+def record_all(changes: Sequence[tuple[Order, events.Event]], *, origin: Origin) -> None:
+    """Append one event to each of several rows that the caller has locked, all or none."""
+    with transaction.atomic():
+        for order, event in changes:
+            _advance(order, event, origin=origin)
+        topics = {topic(order) for order, _ in changes}
+        transaction.on_commit(lambda: wake(*topics))
+
+
+def replay(order: Order) -> lifecycle.OrderState:
+    """The state that the stored events of an order add up to; equals its row, or the record was broken."""
+    state: lifecycle.OrderState | None = None
+    for row in order.events.order_by("sequence"):
+        state = lifecycle.fold(state, events.from_payload(row.kind, row.payload, occurred_at=row.occurred_at))
+    if state is None:
+        raise IllegalTransition(None, "nothing")
+    return state
+
+
+def topic(order: Order) -> str:
+    """What one waits for to hear of an order: its request, whose legs change together."""
+    return f"request {order.request_id}" if order.request_id else f"order {order.pk}"
+
+
+def wake(*topics: str) -> None:
+    """Tell the web processes that something about these topics was committed."""
+    with connection.cursor() as cursor:
+        for about in topics:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, about])
+
+
+def _advance(order: Order, event: events.Event, *, origin: Origin) -> None:
+    before = order.state()
+    try:
+        after = lifecycle.fold(before, event)
+    except IllegalTransition:
+        if origin.actor != Actor.BROKER:
+            raise
+        event = events.Unexpected(refused=event.kind, status=before.status, details=event.payload())
+        after = lifecycle.fold(before, event)
+    changed = [name for name in STATE_COLUMNS if getattr(before, name) != getattr(after, name)]
+    for name in changed:
+        setattr(order, name, getattr(after, name))
+    order.last_sequence += 1
+    _append(order, event, before=before.status, after=after.status, origin=origin)
+    order.save(update_fields=[*changed, "last_sequence"])
+
+
+def _append(
+    order: Order, event: events.Event, *, before: OrderStatus | None, after: OrderStatus, origin: Origin
+) -> None:
+    OrderEvent.objects.create(
+        order=order,
+        sequence=order.last_sequence,
+        kind=event.kind,
+        from_status=before,
+        to_status=after,
+        actor=origin.actor,
+        occurred_at=event.occurred_at,
+        recorded_at=timezone.now(),
+        payload=event.payload(),
+        raw=list(origin.raw) if origin.raw is not None else None,
+        session=origin.session,
+        request_id=origin.request_id,
+    )

@@ -1,0 +1,291 @@
+"""The record: requests, orders, events, executions. Columns, constraints and the triggers that guard them.
+
+Rules the database keeps, whatever the code forgets: requests, answers, events, executions and commissions are
+append-only; an order's row changes only together with its next event, and begins with its first.
+Written through `orders.journal` alone.
+"""
+
+from decimal import Decimal
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import BrokerAccount
+from orders.lifecycle import OrderState
+from orders.vocabulary import EventKind, ExecutionSource, OrderStatus, OrderType, Role, Side, TimeInForce
+
+# Truncating fires no row trigger, so it needs one of its own.
+NO_TRUNCATE = pgtrigger.Trigger(
+    name="no_truncate",
+    operation=pgtrigger.Truncate,
+    when=pgtrigger.Before,
+    level=pgtrigger.Statement,
+    func="RAISE EXCEPTION 'the record cannot be truncated';",
+)
+APPEND_ONLY = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete), NO_TRUNCATE]
+
+
+class OrderRequest(models.Model):
+    """What a client asked, as it came: refused ones too."""
+
+    id = models.BigAutoField(primary_key=True)
+    received_at = models.DateTimeField(db_index=True)  # serves the admin's day filter
+    endpoint = models.CharField(max_length=40)
+    body = models.TextField(help_text="as received; undecodable bytes escaped")
+    body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, JSON in canonical form")
+    actor = models.CharField(max_length=80)
+    remote_address = models.CharField(max_length=64, blank=True)
+    request_id = models.CharField(max_length=64, help_text="joins with the access log and every event it led to")
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    refusal = models.TextField(blank=True, help_text="why it was refused before anything was done; empty otherwise")
+    cancels = models.ForeignKey(
+        "Order",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="cancel_requests",
+        help_text="the order that this request asked to cancel",
+    )
+
+    class Meta:
+        constraints = [
+            # One key, one order: a refused request does not use its key up.
+            models.UniqueConstraint(
+                fields=["idempotency_key"],
+                condition=Q(idempotency_key__isnull=False, refusal=""),
+                name="one_request_per_key",
+            ),
+        ]
+        triggers = APPEND_ONLY
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} #{self.pk}"
+
+
+class RequestAnswer(models.Model):
+    """What the client was told. `settled` is false while the outcome was unknown: a replay of the key then looks
+    again, and what it learned is a row of its own."""
+
+    request = models.ForeignKey(OrderRequest, on_delete=models.PROTECT, related_name="answers")
+    answered_at = models.DateTimeField()
+    status_code = models.PositiveSmallIntegerField()
+    body = models.JSONField()
+    settled = models.BooleanField(default=True)
+
+    class Meta:
+        triggers = APPEND_ONLY
+
+    def __str__(self) -> str:
+        return f"{self.status_code} to request {self.request_id}"
+
+
+class Order(models.Model):
+    """One order, ours or adopted: its fixed terms, and the state its events add up to."""
+
+    id = models.BigAutoField(primary_key=True)
+    request = models.ForeignKey(
+        OrderRequest,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        help_text="empty: adopted, not asked for through this API",
+    )
+    role = models.CharField(max_length=12, choices=Role, default=Role.SINGLE)
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="orders")
+    symbol = models.CharField(max_length=40)
+    security_type = models.CharField(max_length=10, default="STK")
+    currency = models.CharField(max_length=10, default="USD")
+    side = models.CharField(max_length=8, choices=Side)
+    order_type = models.CharField(max_length=24, choices=OrderType)
+    time_in_force = models.CharField(max_length=8, choices=TimeInForce)
+    order_ref = models.CharField(max_length=255, blank=True, help_text="the client's own reference")
+    stamp = models.CharField(max_length=13, null=True, blank=True, unique=True, help_text="our mark in IB's orderRef")
+    received_at = models.DateTimeField()
+    valid_until = models.DateTimeField(null=True, blank=True, help_text="nothing is sent after this moment")
+
+    # What follows is the fold of the events (lifecycle.OrderState), kept here to be queried.
+    status = models.CharField(max_length=16, choices=OrderStatus)
+    quantity = models.DecimalField(max_digits=24, decimal_places=8)
+    limit_price = models.DecimalField(max_digits=24, decimal_places=8, null=True, blank=True)
+    stop_price = models.DecimalField(max_digits=24, decimal_places=8, null=True, blank=True)
+    filled_quantity = models.DecimalField(max_digits=24, decimal_places=8, default=0)
+    filled_notional = models.DecimalField(max_digits=32, decimal_places=16, default=0)
+    client_id = models.IntegerField(null=True, blank=True)
+    broker_order_id = models.BigIntegerField(
+        null=True, blank=True, help_text="at the gateway; changes hands on restart"
+    )
+    perm_id = models.BigIntegerField(null=True, blank=True, help_text="IB's permanent id")
+    broker_status = models.CharField(max_length=20, blank=True, help_text="IB's last word")
+    reason = models.TextField(blank=True)
+    last_sequence = models.IntegerField(default=1)
+
+    class Meta:
+        indexes = [
+            # The worker's sweep and recovery: the few rows that are not at rest.
+            models.Index(
+                fields=["status", "received_at"],
+                condition=~Q(status__in=["FILLED", "CANCELED", "REJECTED", "EXPIRED", "NOT_PLACED", "DENIED"]),
+                name="orders_not_at_rest",
+            ),
+            models.Index(fields=["perm_id"], name="orders_by_perm_id"),  # cancel, reports, the admin's search
+            models.Index(
+                fields=["client_id", "broker_order_id"], name="orders_by_broker_order_id"
+            ),  # errors name no more
+            models.Index(fields=["symbol", "received_at"], name="orders_by_symbol"),  # the admin's filters
+            models.Index(fields=["order_ref"], name="orders_by_ref"),  # the admin's search
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_is_known"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_is_positive"),
+            models.CheckConstraint(
+                condition=Q(request__isnull=True) | Q(stamp__isnull=False), name="orders_of_ours_are_stamped"
+            ),
+            # A reserved id is never used for a second order of ours.
+            models.UniqueConstraint(
+                fields=["client_id", "broker_order_id"],
+                condition=Q(stamp__isnull=False, broker_order_id__isnull=False),
+                name="order_id_is_used_once",
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+            NO_TRUNCATE,
+            # The next event comes first, and says the same status.
+            pgtrigger.Trigger(
+                name="changes_with_its_event",
+                operation=pgtrigger.Update,
+                when=pgtrigger.Before,
+                func="""
+                    IF NEW.last_sequence <> OLD.last_sequence + 1 OR NOT EXISTS (
+                        SELECT 1 FROM orders_orderevent
+                        WHERE order_id = NEW.id AND sequence = NEW.last_sequence AND to_status = NEW.status
+                          AND from_status = OLD.status
+                    ) THEN
+                        RAISE EXCEPTION 'order % changes only together with its next event', OLD.id;
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            pgtrigger.Trigger(
+                name="begins_with_an_event",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.After,
+                timing=pgtrigger.Deferred,
+                func="""
+                    IF NOT EXISTS (SELECT 1 FROM orders_orderevent WHERE order_id = NEW.id AND sequence = 1) THEN
+                        RAISE EXCEPTION 'order % has no first event', NEW.id;
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.side} {self.quantity.normalize():f} {self.symbol} {self.get_order_type_display()}"
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Mean price of what was filled (FIX 6), or None."""
+        return self.filled_notional / self.filled_quantity if self.filled_quantity else None
+
+    def state(self) -> OrderState:
+        """The row as the value that `lifecycle.fold` works on."""
+        return OrderState(
+            **{name: getattr(self, name) for name in STATE_COLUMNS} | {"status": OrderStatus(self.status)}
+        )
+
+
+STATE_COLUMNS = tuple(OrderState.__dataclass_fields__)
+
+
+class OrderEvent(models.Model):
+    """One thing that happened to an order. The trail."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    sequence = models.IntegerField(help_text="gapless within its order, from 1")
+    kind = models.CharField(max_length=20, choices=EventKind)
+    from_status = models.CharField(max_length=16, choices=OrderStatus, null=True, blank=True)
+    to_status = models.CharField(max_length=16, choices=OrderStatus)
+    actor = models.CharField(max_length=80)
+    occurred_at = models.DateTimeField(null=True, blank=True, help_text="by the broker's clock, where it said")
+    recorded_at = models.DateTimeField(db_index=True)  # serves reading the trail in time order
+    payload = models.JSONField()
+    raw = models.JSONField(null=True, blank=True, help_text="the broker's message, field by field, as received")
+    session = models.CharField(max_length=60, blank=True, help_text="gateway name, epoch and connection")
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "sequence"], name="event_sequence_is_gapless"),
+        ]
+        triggers = APPEND_ONLY
+
+    def __str__(self) -> str:
+        return f"{self.sequence}. {self.get_kind_display()}"
+
+
+class Execution(models.Model):
+    """One execution as the broker reported it; a correction is a row of its own that names what it replaces."""
+
+    account = models.CharField(max_length=20)
+    exec_id = models.CharField(max_length=80)
+    replaces = models.CharField(max_length=80, blank=True, help_text="exec_id this one corrects")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, blank=True, related_name="executions")
+    perm_id = models.BigIntegerField()
+    client_id = models.IntegerField()
+    broker_order_id = models.BigIntegerField()
+    symbol = models.CharField(max_length=40)
+    con_id = models.BigIntegerField()
+    security_type = models.CharField(max_length=10)
+    currency = models.CharField(max_length=10)
+    side = models.CharField(max_length=8, choices=Side)
+    quantity = models.DecimalField(max_digits=24, decimal_places=8)
+    price = models.DecimalField(max_digits=24, decimal_places=8)
+    exchange = models.CharField(max_length=20, blank=True)
+    order_ref = models.CharField(max_length=255, blank=True)
+    executed_at = models.DateTimeField(null=True, blank=True)
+    time_text = models.CharField(max_length=60, help_text="the broker's own text")
+    source = models.CharField(max_length=20, choices=ExecutionSource)
+    raw = models.JSONField()
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # Every fill once.
+            models.UniqueConstraint(fields=["account", "exec_id"], name="execution_is_stored_once"),
+        ]
+        indexes = [
+            models.Index(fields=["symbol", "executed_at"], name="executions_by_symbol"),  # GET /executions?symbol=
+            models.Index(fields=["perm_id"], name="executions_by_perm_id"),
+        ]
+        triggers = APPEND_ONLY
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity.normalize():f} {self.symbol} @ {self.price.normalize():f}"
+
+
+class Commission(models.Model):
+    """What an execution cost, joined by exec_id alone: it may come before its execution, late or twice."""
+
+    exec_id = models.CharField(max_length=80)
+    amount = models.DecimalField(max_digits=24, decimal_places=8)
+    currency = models.CharField(max_length=10)
+    realized_pnl = models.DecimalField(max_digits=24, decimal_places=8, null=True, blank=True)
+    raw = models.JSONField()
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # The broker repeats itself with each question; the same words are stored once.
+            models.UniqueConstraint(
+                fields=["exec_id", "amount", "currency", "realized_pnl"],
+                name="commission_is_stored_once",
+                nulls_distinct=False,
+            ),
+        ]
+        triggers = APPEND_ONLY
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} {self.currency} for {self.exec_id}"

@@ -1,0 +1,320 @@
+"""What the broker tells us: each report is matched to an order and becomes an event, or nothing when it is not news.
+
+Rules
+1. An order is acknowledged only by a message that carries its stamp and our (client id, order id).
+2. Quantities come from executions, each stored once by exec_id; the word `Filled` alone fills nothing.
+3. An error never cancels. The table in gateway.error_codes says what it does; most only leave a note.
+4. Orders without our stamp are adopted: the trail is of the account, not only of this API.
+5. Applying a report twice, or an old one late, changes nothing.
+"""
+
+import logging
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import BrokerAccount
+from gateway import dialect
+from gateway.error_codes import Effect, effect_of
+from gateway.reports import (
+    CommissionReport,
+    CompletedOrderReport,
+    ErrorReport,
+    ExecutionReport,
+    OpenOrderReport,
+    OrderStatusReport,
+    Report,
+)
+from orders import events, journal, stamps
+from orders.models import Commission, Execution, Order
+from orders.vocabulary import FINAL, Actor, ExecutionSource, OrderStatus
+
+log = logging.getLogger(__name__)
+
+UNACKNOWLEDGED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
+# Statuses that a listing among the working orders proves wrong.
+DISPROVED_BY_LISTING = UNACKNOWLEDGED | {OrderStatus.NOT_PLACED, OrderStatus.REJECTED}
+
+
+def apply_report(report: Report, *, session: str, client_id: int) -> None:
+    """Record what a report says about an order; reports about other things are not for this module.
+
+    `session` names the connection in the trail, `client_id` is ours: errors name an order by nothing but its id.
+    """
+    origin = journal.Origin(actor=Actor.BROKER, session=session, raw=report.raw)
+    match report:
+        case OpenOrderReport():
+            _open_order(report, origin)
+        case OrderStatusReport():
+            _order_status(report, origin)
+        case CompletedOrderReport():
+            _completed_order(report, origin)
+        case ExecutionReport():
+            _execution(report, origin)
+        case CommissionReport():
+            _commission(report)
+        case ErrorReport():
+            _error(report, origin, client_id)
+
+
+def _open_order(report: OpenOrderReport, origin: journal.Origin) -> None:
+    order = _find(report.order_ref, report.perm_id, report.account)
+    if order is None:
+        _adopt(report, origin, client_id=report.client_id, broker_order_id=report.order_id)
+        return
+    _restate(order, report, origin)
+    if _is_other_claim(order, report):
+        _note(order, events.ErrorReported(code=0, text="our stamp came back under another order id"), origin)
+    elif report.perm_id > 0 and report.status in dialect.WORKING_STATUSES | {dialect.FILLED_STATUS}:
+        _acknowledge(order, report.perm_id, report.status, origin)
+    else:
+        _status(order, report.status, origin, perm_id=report.perm_id)
+
+
+def _order_status(report: OrderStatusReport, origin: journal.Origin) -> None:
+    # No orderRef here: only a permanent id that we already know names an order beyond doubt.
+    order = Order.objects.filter(perm_id=report.perm_id).order_by("-pk").first() if report.perm_id > 0 else None
+    if order is not None:
+        _status(order, report.status, origin, why_held=report.why_held)
+
+
+def _completed_order(report: CompletedOrderReport, origin: journal.Origin) -> None:
+    order = _find(report.order_ref, report.perm_id, report.account)
+    if order is None:
+        _adopt(report, origin, client_id=None, broker_order_id=None)
+    elif report.status == dialect.FILLED_STATUS:
+        _acknowledge(order, report.perm_id, report.status, origin)
+    else:
+        _status(order, report.status, origin, perm_id=report.perm_id, reason=report.completed_status)
+
+
+def _execution(report: ExecutionReport, origin: journal.Origin) -> None:
+    with transaction.atomic():
+        order = _find(report.order_ref, report.perm_id, report.account)
+        if order is not None:
+            order = Order.objects.select_for_update().get(pk=order.pk)
+        replaced = _replaced(report)
+        if not _store(report, order, replaced):
+            return
+        if order is not None:
+            journal.record(order.pk, _trade(report, order, replaced), origin=origin)
+
+
+def _commission(report: CommissionReport) -> None:
+    Commission.objects.bulk_create(
+        [
+            Commission(
+                exec_id=report.exec_id,
+                amount=report.commission,
+                currency=report.currency,
+                realized_pnl=report.realized_pnl,
+                raw=list(report.raw),
+                recorded_at=timezone.now(),
+            )
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _error(report: ErrorReport, origin: journal.Origin, client_id: int) -> None:
+    if report.request_id < 0:
+        return
+    order = Order.objects.filter(client_id=client_id, broker_order_id=report.request_id).order_by("-pk").first()
+    if order is None:
+        return
+    effect, status = effect_of(report.code), OrderStatus(order.status)
+    unanswered = status in UNACKNOWLEDGED and order.perm_id is None
+    if (effect is Effect.REJECTS and unanswered) or (effect is Effect.REJECTED and _may_be_rejected(order)):
+        _note(order, events.Rejected(reason=report.text, code=report.code), origin)
+    elif effect is Effect.CANCEL_REFUSED and status is OrderStatus.PENDING_CANCEL:
+        _note(order, events.CancelRejected(reason=report.text, code=report.code), origin)
+    else:
+        _note(order, events.ErrorReported(code=report.code, text=report.text), origin)
+
+
+def _may_be_rejected(order: Order) -> bool:
+    settled = FINAL - {OrderStatus.CANCELED}  # IB may say Cancelled first and the reason after it
+    return order.filled_quantity == 0 and order.status not in settled
+
+
+def _find(order_ref: str, perm_id: int, account: str) -> Order | None:
+    """The order a report is about: by our stamp, else by IB's permanent id."""
+    _, stamp = stamps.split(order_ref)
+    if stamp is not None:
+        ours = Order.objects.filter(stamp=stamp).first()
+        if ours is not None:
+            return ours
+        log.critical("the broker reports an order with the stamp %s, which no row of ours has", stamp)
+    if perm_id <= 0:
+        return None
+    return Order.objects.filter(perm_id=perm_id, account_id=account).first()
+
+
+def _is_other_claim(order: Order, report: OpenOrderReport) -> bool:
+    ours = (order.client_id, order.broker_order_id)
+    return order.stamp is not None and None not in ours and ours != (report.client_id, report.order_id)
+
+
+def _acknowledge(order: Order, perm_id: int, broker_status: str, origin: journal.Origin) -> None:
+    fills_came_first = order.perm_id is None or not order.broker_status
+    if order.status in DISPROVED_BY_LISTING or (
+        fills_came_first and order.status in (OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)
+    ):
+        if order.status not in UNACKNOWLEDGED and order.status in DISPROVED_BY_LISTING:
+            log.critical("order %s was held to be %s and is at the broker", order.pk, order.status)
+        _note(order, events.Accepted(perm_id=perm_id, broker_status=broker_status), origin)
+    else:
+        _status(order, broker_status, origin, perm_id=perm_id)
+
+
+def _status(
+    order: Order,
+    broker_status: str,
+    origin: journal.Origin,
+    *,
+    perm_id: int | None = None,
+    why_held: str = "",
+    reason: str = "",
+) -> None:
+    news = broker_status != order.broker_status or (order.perm_id is None and bool(perm_id))
+    if not news:
+        return
+    if broker_status in dialect.CANCELED_STATUSES and order.status not in FINAL:
+        event: events.Event = events.Canceled(broker_status=broker_status, perm_id=perm_id or None, reason=reason)
+    elif order.status in FINAL and broker_status in dialect.WORKING_STATUSES:
+        return  # a repeated or overtaken message about a life that is over
+    else:
+        event = events.StatusReported(broker_status=broker_status, perm_id=perm_id or None, why_held=why_held)
+    _note(order, event, origin)
+
+
+def _restate(order: Order, report: OpenOrderReport, origin: journal.Origin) -> None:
+    """Note terms that the broker holds differently: changed by hand, or by the broker."""
+    stop_price = _stop_price(report)
+    limit_price = report.limit_price or None  # 0 is how a market order's limit comes back
+    terms = (report.quantity, limit_price, stop_price or None)
+    listed = report.order_type in dialect.FROM_ORDER_TYPES and report.status in dialect.WORKING_STATUSES
+    at_rest_or_unknown = order.status in FINAL | UNACKNOWLEDGED
+    if not listed or at_rest_or_unknown or terms == (order.quantity, order.limit_price, order.stop_price):
+        return
+    _note(order, events.Restated(quantity=terms[0], limit_price=terms[1], stop_price=terms[2]), origin)
+
+
+def _stop_price(report: OpenOrderReport | CompletedOrderReport) -> Decimal | None:
+    if isinstance(report, OpenOrderReport) and report.order_type.startswith("TRAIL"):
+        return report.trail_stop_price
+    return report.aux_price if report.order_type in dialect.TRIGGERED_BY_AUX_PRICE else None
+
+
+def _adopt(
+    report: OpenOrderReport | CompletedOrderReport,
+    origin: journal.Origin,
+    *,
+    client_id: int | None,
+    broker_order_id: int | None,
+) -> None:
+    if report.perm_id <= 0 or not BrokerAccount.objects.filter(pk=report.account).exists():
+        return
+    reference, stamp = stamps.split(report.order_ref)
+    terms = {
+        "account_id": report.account,
+        "symbol": report.contract.symbol,
+        "security_type": report.contract.security_type,
+        "currency": report.contract.currency,
+        "side": dialect.fix_side(report.side),
+        "order_type": dialect.fix_order_type(report.order_type),
+        "time_in_force": report.time_in_force,
+        "order_ref": reference if stamp is None else report.order_ref,
+    }
+    adopted = events.Adopted(
+        status=_adopted_status(report.status),
+        quantity=report.quantity,
+        limit_price=report.limit_price or None,
+        stop_price=_stop_price(report) or None,
+        client_id=client_id,
+        broker_order_id=broker_order_id,
+        perm_id=report.perm_id,
+        broker_status=report.status,
+    )
+    journal.open_order(terms, adopted, origin=origin)
+
+
+def _adopted_status(broker_status: str) -> OrderStatus:
+    if broker_status in dialect.CANCELED_STATUSES:
+        return OrderStatus.CANCELED
+    if broker_status == dialect.FILLED_STATUS:
+        return OrderStatus.FILLED
+    return OrderStatus.NEW if broker_status in dialect.WORKING_STATUSES else OrderStatus.REJECTED
+
+
+def _replaced(report: ExecutionReport) -> Execution | None:
+    """The execution this one corrects: the same id up to the last dot, with a lower suffix."""
+    family, dot, suffix = report.exec_id.rpartition(".")
+    if not dot or not suffix.isdigit():
+        return None
+    siblings = Execution.objects.filter(account=report.account, exec_id__startswith=f"{family}.")
+    earlier = [
+        row
+        for row in siblings.exclude(exec_id=report.exec_id)
+        if (tail := row.exec_id[len(family) + 1 :]).isdigit() and int(tail) < int(suffix)
+    ]
+    return max(earlier, key=lambda row: int(row.exec_id.rpartition(".")[2]), default=None)
+
+
+def _store(report: ExecutionReport, order: Order | None, replaced: Execution | None) -> bool:
+    """Keep the execution; false when it was kept before."""
+    row = Execution(
+        account=report.account,
+        exec_id=report.exec_id,
+        replaces=replaced.exec_id if replaced else "",
+        order=order,
+        perm_id=report.perm_id,
+        client_id=report.client_id,
+        broker_order_id=report.order_id,
+        symbol=report.contract.symbol,
+        con_id=report.contract.con_id,
+        security_type=report.contract.security_type,
+        currency=report.contract.currency,
+        side=report.side,
+        quantity=report.quantity,
+        price=report.price,
+        exchange=report.exchange,
+        order_ref=order.order_ref if order is not None else report.order_ref,
+        executed_at=report.executed_at,
+        time_text=report.time_text,
+        source=ExecutionSource.LIVE if report.live else ExecutionSource.REQUESTED,
+        raw=list(report.raw),
+        recorded_at=timezone.now(),
+    )
+    if Execution.objects.filter(account=report.account, exec_id=report.exec_id).exists():
+        return False
+    row.save(force_insert=True)
+    return True
+
+
+def _trade(report: ExecutionReport, order: Order, replaced: Execution | None) -> events.Event:
+    if replaced is not None:
+        return events.TradeCorrected(
+            exec_id=report.exec_id,
+            replaces=replaced.exec_id,
+            quantity=report.quantity,
+            price=report.price,
+            replaced_quantity=replaced.quantity,
+            replaced_price=replaced.price,
+            occurred_at=report.executed_at,
+        )
+    return events.trade(
+        exec_id=report.exec_id,
+        quantity=report.quantity,
+        price=report.price,
+        perm_id=report.perm_id,
+        leaves=order.state().leaves_quantity,
+        occurred_at=report.executed_at,
+    )
+
+
+def _note(order: Order, event: events.Event, origin: journal.Origin) -> None:
+    recorded = journal.record(order.pk, event, origin=origin)
+    if recorded is not None:
+        order.refresh_from_db()

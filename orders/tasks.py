@@ -1,0 +1,65 @@
+"""Doorbells: each carries an id and asks to look at the rows. Run twice, late or never, they do no harm.
+
+No result is kept and nothing is retried by Celery: what matters is in Postgres, and the worker sweeps it.
+"""
+
+import logging
+
+from celery import shared_task
+
+from gateway.errors import GatewayError
+from gateway.reports import Query
+from orders import desk, dispatch, reconcile
+from orders import sweep as sweeping
+from orders.errors import NotOwner
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(ignore_result=True)
+def submit_order(request_pk: int) -> None:
+    """Place the orders of a request."""
+    try:
+        dispatch.submit(request_pk, desk=desk.current())
+    except NotOwner as error:
+        log.info("request %s is left to the owner: %s", request_pk, error)
+
+
+@shared_task(ignore_result=True)
+def cancel_order(order_pk: int) -> None:
+    """Send the requested cancellation of an order."""
+    try:
+        dispatch.cancel(order_pk, desk=desk.current())
+    except NotOwner as error:
+        log.info("the cancel of order %s is left to the owner: %s", order_pk, error)
+
+
+@shared_task(ignore_result=True)
+def list_open_orders() -> None:
+    """Ask for everybody's open orders: GET /orders waits for the answer."""
+    _ask(Query.ALL_OPEN_ORDERS)
+
+
+@shared_task(ignore_result=True)
+def sync_executions() -> None:
+    """Ask for the day's orders and executions."""
+    try:
+        reconcile.sync_executions(desk.current().broker)
+    except (GatewayError, NotOwner) as error:
+        log.warning("executions are not synchronised: %s", error)
+
+
+def _ask(query: Query) -> None:
+    try:
+        desk.current().broker.ask(query, timeout=reconcile.QUESTION_SECONDS)
+    except (GatewayError, NotOwner) as error:
+        log.warning("%s went unanswered: %s", query, error)
+
+
+@shared_task(ignore_result=True)
+def sweep() -> None:
+    """Find what lost doorbells left behind; the owner does so itself, this is its net."""
+    try:
+        sweeping.sweep(desk.current())
+    except NotOwner as error:
+        log.debug("no sweep here: %s", error)

@@ -1,0 +1,88 @@
+"""Waiting for a commit: one LISTEN connection per process wakes the requests that wait, with a poll as a net.
+
+A NOTIFY can be lost (the listener reconnects) and is never needed: it only makes the next look come sooner.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from django.db import connection
+
+from orders.journal import CHANNEL
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.25
+RECONNECT_SECONDS = 1.0
+
+
+class Listener:
+    """Hears the journal's notifications and wakes whoever waits for the request they name."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[threading.Event]] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def waiter(self, key: str) -> Iterator[threading.Event]:
+        """An event that is set whenever `key` was notified, for as long as the block lasts."""
+        event = threading.Event()
+        with self._lock:
+            self._waiting.setdefault(key, set()).add(event)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._listen, name="order-listener", daemon=True)
+                self._thread.start()
+        try:
+            yield event
+        finally:
+            with self._lock:
+                events = self._waiting[key]
+                events.discard(event)
+                if not events:
+                    del self._waiting[key]
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                with psycopg.connect(**_parameters(), autocommit=True) as listening:
+                    listening.execute(f"LISTEN {CHANNEL}")
+                    for notice in listening.notifies():
+                        self._wake(notice.payload)
+            except psycopg.OperationalError as error:
+                log.warning("the listening connection was lost: %s", error)
+                time.sleep(RECONNECT_SECONDS)
+
+    def _wake(self, key: str) -> None:
+        with self._lock:
+            for event in self._waiting.get(key, ()):
+                event.set()
+
+
+listener = Listener()
+
+
+def until(look: Callable[[], T], *, key: str, done: Callable[[T], bool], seconds: float) -> T:
+    """Look again on every notification of `key`, until `done` says so or the time is up; the last look either way."""
+    deadline = time.monotonic() + seconds
+    with listener.waiter(key) as event:
+        while True:
+            event.clear()
+            seen = look()
+            left = deadline - time.monotonic()
+            if done(seen) or left <= 0:
+                return seen
+            event.wait(min(POLL_SECONDS, left))
+
+
+def _parameters() -> dict[str, Any]:
+    parameters = connection.get_connection_params()
+    unwanted = ("pool", "cursor_factory", "context", "server_side_binding", "prepare_threshold")
+    return {name: value for name, value in parameters.items() if name not in unwanted}
