@@ -168,7 +168,8 @@ def _layout(kind: type[m.Message], own_version: str | None) -> Layout:
     return head + (_OWN_LAYOUTS.get(kind) or annotated_layout(kind))
 
 
-_FORMS: Final = {
+# Every message at every version, worked out once.
+FORMS: Final = {
     (kind, version): Form(kind, number, at_version(layout, version))
     for table in (REQUESTS, RESPONSES)
     for kind, (number, own_version) in table.items()
@@ -191,7 +192,7 @@ def decode_response(fields: Sequence[str], version: int) -> m.Message:
 
 def encode(message: m.Message, version: int) -> tuple[str, ...]:
     """The fields of a request or response, its number first."""
-    form = _FORMS[type(message), version]
+    form = FORMS[type(message), version]
     writing = Writing(message)
     for item in form.items:
         item.write(writing)
@@ -205,7 +206,7 @@ def _decode(fields: Sequence[str], version: int, kinds: Mapping[int, type[m.Mess
         raise RemoteProtocolError(f"{fields[:1]} is no message id") from None
     if number not in kinds:
         raise UnknownMessage(number)
-    form = _FORMS[kinds[number], version]
+    form = FORMS[kinds[number], version]
     reading = Reading(iter(fields[1:]))
     try:
         for item in form.items:
