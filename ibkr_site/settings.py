@@ -4,20 +4,22 @@ Rules: a default is right for `make run` on one's own machine; a combination tha
 `checks`), so no process starts on it; a secret may be given as a file, NAME_FILE=/path instead of NAME=value.
 """
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from ibkr_site import checks
+from ibkr_site.environment import Environment
 from ibkr_site.secret_files import generated_secret, read_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()
-env_file = env("ENV_FILE", default=str(BASE_DIR / ".env"))
-if env_file and Path(env_file).is_file():
-    env.read_env(env_file)  # what the environment already says wins
+env = Environment()
+ENV_FILE = os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))
+if ENV_FILE and Path(ENV_FILE).is_file():
+    env.read_env(ENV_FILE)  # what the environment already says wins
 
 # --- Where we live -------------------------------------------------------------------------------------------------
 
@@ -33,16 +35,16 @@ WORKER_THREADS = env.int("WORKER_THREADS", default=16)
 
 # Not set: `make run` starts these servers itself and leaves their addresses in DATA_DIR, so that a second terminal
 # (`manage.py shell`, a second worker) finds them.
-EMBEDDED_POSTGRES = not env("DATABASE_URL", default="")
-EMBEDDED_REDIS = not env("REDIS_URL", default="")
+EMBEDDED_POSTGRES = not env("DATABASE_URL", default=None)
+EMBEDDED_REDIS = not env("REDIS_URL", default=None)
 EMBEDDED_POSTGRES_PORT = env.int("EMBEDDED_POSTGRES_PORT", default=0)
 EMBEDDED_REDIS_PORT = env.int("EMBEDDED_REDIS_PORT", default=0)
-DATABASE_URL = env("DATABASE_URL", default="") or read_secret(
+DATABASE_URL = env("DATABASE_URL", default=None) or read_secret(
     DATA_DIR / "database_url", default="postgres://postgres@127.0.0.1:5432/ibkr"
 )
-REDIS_URL = env("REDIS_URL", default="") or read_secret(DATA_DIR / "redis_url", default="redis://127.0.0.1:6379/0")
+REDIS_URL = env("REDIS_URL", default=None) or read_secret(DATA_DIR / "redis_url", default="redis://127.0.0.1:6379/0")
 if urlsplit(DATABASE_URL).scheme not in ("postgres", "postgresql"):
-    raise checks.ImproperlyConfigured("DATABASE_URL must start with postgres://: only PostgreSQL can guard the trail.")
+    raise ImproperlyConfigured("DATABASE_URL must start with postgres://: only PostgreSQL can guard the trail.")
 
 # --- The broker ----------------------------------------------------------------------------------------------------
 
@@ -51,16 +53,16 @@ PAPER_PORT = env.int("PAPER_PORT", default=4002)
 PAPER_ACCOUNTS = env.list("PAPER_ACCOUNTS", default=["DU1000001"])
 PAPER_SEED = env.int("PAPER_SEED", default=1)
 # Ours is started unless another gateway is named.
-PAPER_GATEWAY = not (env("IB_HOST", default="") or env("IB_PORT", default=""))
-IB_HOST = env("IB_HOST", default="") or "127.0.0.1"
+PAPER_GATEWAY = not (env("IB_HOST", default=None) or env("IB_PORT", default=None))
+IB_HOST = env("IB_HOST", default="127.0.0.1")
 IB_CLIENT_ID = env.int("IB_CLIENT_ID", default=17)
 IB_ACCOUNT = env("IB_ACCOUNT", default="")
 checks.refuse_mode_mismatch(
     trading_mode=TRADING_MODE,
-    ib_port=int(env("IB_PORT")) if env("IB_PORT", default="") else None,
+    ib_port=env.int("IB_PORT", default=None),
     account=IB_ACCOUNT,
 )
-IB_PORT = int(env("IB_PORT", default="") or PAPER_PORT)
+IB_PORT = env.int("IB_PORT", default=PAPER_PORT)
 GATEWAY_NAME = env("GATEWAY_NAME", default="default")
 GATEWAY_QUEUE = f"gateway.{GATEWAY_NAME}"
 
@@ -73,9 +75,10 @@ SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=5.0)
 
 # --- Django --------------------------------------------------------------------------------------------------------
 
-SECRET_KEY = env("SECRET_KEY", default="") or generated_secret(DATA_DIR / "secret_key")
+SECRET_KEY = env("SECRET_KEY", default=None) or generated_secret(DATA_DIR / "secret_key")
 DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# The loopback names stay, for health checks; a page elsewhere that points its own name here is still refused.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.list("ALLOWED_HOSTS", default=[])]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 ROOT_URLCONF = "ibkr_site.urls"

@@ -166,11 +166,27 @@ class Supervisor:
         child.start()
         child.wait_until_ready(self.stopping)
 
-    def watch(self, *, poll_seconds: float = 0.2) -> None:
+    def complete(self, program: Program) -> None:
+        """Run a program that ends by itself, to its end. Raises: StartFailed."""
+        child = Child(program, self._report)
+        self.children.append(child)
+        child.start()
+        while child.exit_code is None and not self.stopping.wait(0.02):
+            pass
+        self.children.remove(child)
+        child.stop()
+        if child.exit_code != 0 and not self.stopping.is_set():
+            raise StartFailed(f"{program.name} {child.describe_exit()}: see its lines above")
+
+    def watch(self) -> None:
         """Restart what ends, until `stopping` is set."""
-        while not self.stopping.wait(poll_seconds):
-            for child in self.children:
-                self._look_after(child)
+        while not self.stopping.wait(0.2):
+            self.look_after_all()
+
+    def look_after_all(self) -> None:
+        """Start again what has ended, when its pause is over."""
+        for child in self.children:
+            self._look_after(child)
 
     def stop(self) -> None:
         """Stop everything, last started first."""

@@ -1,0 +1,74 @@
+# Everything here works on a machine with Python 3.11+, make and git. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Packages are pinned with hashes and the pins are complete, so nothing is left to resolve. (ib_async, in the tests,
+# would cap tzdata: see requirements/overrides.txt.)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format types check requirements audit clean reset
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/base.stamp ## create the environment in .venv (done by run and test as well)
+
+run: $(VENV)/base.stamp ## start everything in the foreground: database, paper gateway, worker, web. Ctrl-C stops it
+	@exec $(BIN)/python -m ibkr_site.stack
+
+test: $(VENV)/test.stamp ## run the tests; options in ARGS, e.g. make test ARGS="-k bracket"
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/dev.stamp ## look for mistakes and wrong layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/dev.stamp ## lay the code out as lint wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/dev.stamp ## check the types
+	$(BIN)/python -m mypy
+
+check: $(VENV)/dev.stamp ## import contracts, migrations, deployment settings, API schema
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.servers $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+requirements: $(VENV)/dev.stamp ## compile requirements/*.txt from *.in
+	@set -e; cd requirements; for name in base test dev; do \
+		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--custom-compile-command "make requirements" --override overrides.txt $$name.in -o $$name.txt $(ARGS); \
+	done
+
+audit: $(VENV)/dev.stamp ## look the pinned packages up among known vulnerabilities (needs the network)
+	$(BIN)/pip-audit --no-deps --disable-pip --requirement requirements/base.txt
+
+clean: ## remove caches and the environment; the data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+reset: $(VENV)/base.stamp ## delete the embedded servers' data: every order and the whole trail
+	@$(BIN)/python -m ibkr_site.stack reset
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed and '$(PYTHON)' is not: try make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+		echo "Python's venv module is missing; on Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
+	@echo "Creating the environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+# One stamp per set of requirements: later runs compare two dates and are done.
+$(VENV)/%.stamp: requirements/%.txt | $(BIN)/python
+	@echo "Installing requirements/$*.txt ..."
+	@$(INSTALL) -r $<
+	@# The project is importable wherever its environment is, before a `tests` package that eventkit leaves there.
+	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "project.pth").write_text(f"import sys; sys.path.insert(0, {str(pathlib.Path.cwd())!r})\n")'
+	@touch $@
+
+# Installing for development serves the tests too, and both serve a run.
+$(VENV)/base.stamp: $(if $(wildcard $(VENV)/test.stamp),$(VENV)/test.stamp)
