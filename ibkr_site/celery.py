@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
 
@@ -20,3 +20,20 @@ def use_django_logging(**_: Any) -> None:
     from django.conf import settings  # not before Celery has asked: importing this module reads no settings
 
     logging.config.dictConfig(settings.LOGGING)
+
+
+# Imported in the worker only: no other process may load the broker's library.
+
+
+@worker_init.connect
+def start_broker_session(**_: Any) -> None:
+    from ibkr_site import broker_session
+
+    broker_session.start_owner()
+
+
+@worker_shutdown.connect
+def stop_broker_session(**_: Any) -> None:
+    from ibkr_site import broker_session
+
+    broker_session.stop_owner()

@@ -52,7 +52,7 @@ class Listener:
     def _listen(self) -> None:
         while True:
             try:
-                with psycopg.connect(**_parameters(), autocommit=True) as listening:
+                with psycopg.connect(**listening_parameters(), autocommit=True) as listening:
                     listening.execute(f"LISTEN {CHANNEL}")
                     for notice in listening.notifies():
                         self._wake(notice.payload)
@@ -82,7 +82,8 @@ def until(look: Callable[[], T], *, key: str, done: Callable[[T], bool], seconds
             event.wait(min(POLL_SECONDS, left))
 
 
-def _parameters() -> dict[str, Any]:
+def listening_parameters() -> dict[str, Any]:
+    """How to open a connection of one's own to the same database, outside Django's pool."""
     parameters = connection.get_connection_params()
     unwanted = ("pool", "cursor_factory", "context", "server_side_binding", "prepare_threshold")
     return {name: value for name, value in parameters.items() if name not in unwanted}

@@ -1,0 +1,189 @@
+"""The worker's other half: whoever owns the client id runs the broker session, around Celery's pool.
+
+Rules
+1. An advisory lock says who may try; the epoch, checked in every claim, says whose claims count; the client id at the
+   gateway is the fence behind both. A worker without the lock is a standby: it waits and decides nothing.
+2. A report is applied before the next one is looked at. While the database is away the consumer waits: nothing that
+   the broker said is dropped.
+3. Started and stopped by Celery's signals around the pool (ibkr_site.celery). Celery swallows what signal handlers
+   raise, so the owner looks after itself.
+"""
+
+import logging
+import threading
+import zlib
+
+import psycopg
+from django.conf import settings
+from django.db import Error, InterfaceError, OperationalError, connection
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.live import LiveBook
+from accounts.models import GatewaySession
+from gateway.reports import Report
+from gateway.session import BrokerSession
+from orders import desk, reconcile, reports, sweep
+from orders.waiting import listening_parameters
+
+log = logging.getLogger(__name__)
+
+LOCK_SECONDS = 1.0  # how often a standby tries, and how often an owner looks whether it still is
+SWEEP_SECONDS = 0.25
+DATABASE_SECONDS = 0.5
+
+
+class Lease:
+    """A session-level advisory lock on a connection of its own: gone with the process, or with the connection."""
+
+    def __init__(self, *, gateway: str, client_id: int) -> None:
+        self._key = zlib.crc32(f"{gateway}/{client_id}".encode())
+        self._connection: psycopg.Connection | None = None
+
+    def acquire(self) -> bool:
+        """True when this process holds the lock now."""
+        self.release()
+        try:
+            self._connection = psycopg.connect(**listening_parameters(), autocommit=True)
+            row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
+        except psycopg.Error as error:
+            log.warning("the ownership lock cannot be asked for: %s", error)
+            return False
+        return bool(row and row[0])
+
+    def holds(self) -> bool:
+        """False as soon as the connection that holds the lock does not answer."""
+        try:
+            return self._connection is not None and self._connection.execute("SELECT 1").fetchone() is not None
+        except psycopg.Error:
+            return False
+
+    def release(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+
+class Owner:
+    """Takes the lease, runs the session while it holds it, and gives both up in order."""
+
+    def __init__(self) -> None:
+        self._lease = Lease(gateway=settings.GATEWAY_NAME, client_id=settings.IB_CLIENT_ID)
+        self._book = LiveBook(gateway=settings.GATEWAY_NAME)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="owner", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=15)
+
+    def _run(self) -> None:
+        waiting_was_said = False
+        while not self._stopping.is_set():
+            if self._lease.acquire():
+                try:
+                    self._own()
+                except Error:
+                    log.exception("the broker session was given up: the database failed")
+                waiting_was_said = False
+            elif not waiting_was_said:
+                log.info("another worker owns client id %s; standing by", settings.IB_CLIENT_ID)
+                waiting_was_said = True
+            self._stopping.wait(LOCK_SECONDS)
+        self._lease.release()
+
+    def _own(self) -> None:
+        """Run the session until the lease is lost or the worker stops."""
+        epoch = _begin_epoch()
+        log.info("owner of client id %s at %s, epoch %s", settings.IB_CLIENT_ID, settings.GATEWAY_NAME, epoch)
+        session = BrokerSession(
+            host=settings.IB_HOST,
+            port=settings.IB_PORT,
+            client_id=settings.IB_CLIENT_ID,
+            account=settings.IB_ACCOUNT,
+            name=settings.GATEWAY_NAME,
+            sink=lambda report: self._apply(report, epoch),
+            recover=lambda asked, number: self._recover(asked, number, epoch),
+        )
+        own = desk.Desk(broker=session, gateway=settings.GATEWAY_NAME, client_id=settings.IB_CLIENT_ID, epoch=epoch)
+        over = threading.Event()
+        sweeper = threading.Thread(target=self._sweep, args=(own, over), name="sweeper", daemon=True)
+        session.start()
+        desk.open_desk(own)
+        sweeper.start()
+        try:
+            while not self._stopping.wait(LOCK_SECONDS):
+                if not self._lease.holds():
+                    log.error("the ownership lock is lost; the session is dropped")
+                    break
+        finally:
+            desk.close_desk()
+            over.set()
+            session.stop()
+            sweeper.join(timeout=5)
+            self._lease.release()
+            connection.close()
+
+    def _sweep(self, own: desk.Desk, over: threading.Event) -> None:
+        while not over.wait(SWEEP_SECONDS):
+            try:
+                sweep.sweep(own)
+                self._book.flush()
+            except Exception:
+                # One bad row must not end the owner of all others, nor an absent database.
+                log.exception("the sweep failed; it is tried again")
+                connection.close()
+        connection.close()
+
+    def _apply(self, report: Report, epoch: int) -> None:
+        """Apply one report; waits out a database that is away."""
+        name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{report.connection}"
+        while True:
+            try:
+                self._book.apply(report)
+                reports.apply_report(report, session=name, client_id=settings.IB_CLIENT_ID)
+                return
+            except (OperationalError, InterfaceError):
+                log.exception("the database is away; %s waits", type(report).__name__)
+                connection.close()
+                if self._stopping.wait(DATABASE_SECONDS):
+                    raise
+
+    def _recover(self, session: BrokerSession, number: int, epoch: int) -> None:
+        name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{number}"
+        try:
+            reconcile.recover(session, client_id=settings.IB_CLIENT_ID, session=name)
+        finally:
+            connection.close()
+
+
+def _begin_epoch() -> int:
+    """Make this process the owner on record. Claims of earlier epochs are refused from here on."""
+    endpoint = f"{settings.IB_HOST}:{settings.IB_PORT}"
+    GatewaySession.objects.get_or_create(
+        pk=settings.GATEWAY_NAME,
+        defaults={"client_id": settings.IB_CLIENT_ID, "endpoint": endpoint, "state_since": timezone.now()},
+    )
+    GatewaySession.objects.filter(pk=settings.GATEWAY_NAME).update(
+        epoch=F("epoch") + 1, client_id=settings.IB_CLIENT_ID, endpoint=endpoint
+    )
+    return GatewaySession.objects.values_list("epoch", flat=True).get(pk=settings.GATEWAY_NAME)
+
+
+_owner: Owner | None = None
+
+
+def start_owner() -> None:
+    """Try to own the session from now on; called when a worker starts."""
+    global _owner  # noqa: PLW0603 - one per process, between Celery's two signals
+    _owner = Owner()
+    _owner.start()
+
+
+def stop_owner() -> None:
+    """Disconnect, hand over what was heard, give the lease back; called once the worker's tasks have ended."""
+    if _owner is not None:
+        _owner.stop()
