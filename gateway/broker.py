@@ -35,7 +35,7 @@ class Broker(Protocol):
     def qualify(self, symbol: str, *, timeout: float) -> Instrument:
         """The one US stock of that symbol (SMART, USD); answers are kept for the life of the process.
 
-        Raises: ContractNotFound, NotConnected, QueryTimedOut.
+        Raises: ContractNotFound, NotConnected, QueryFailed, QueryTimedOut.
         """
 
     def transmit(self, tickets: Sequence[OrderTicket], *, connection: int) -> None:
@@ -45,12 +45,17 @@ class Broker(Protocol):
         SendUncertain in every other failure.
         """
 
-    def cancel(self, order_id: int, *, connection: int) -> None:
-        """Ask for the cancellation of an order of this client id. Raises as `transmit`; may be repeated."""
+    def cancel(self, order_id: int, *, connection: int, while_recovering: bool = False) -> None:
+        """Ask for the cancellation of an order of this client id. Raises as `transmit`; may be repeated.
 
-    def ask(self, query: Query, *, timeout: float) -> None:
+        `while_recovering` lets it out before READY too: recovery cancels the legs a broken bracket left behind.
+        """
+
+    def ask(self, query: Query, *, timeout: float, connection: int | None = None) -> None:
         """Put a question and return once its whole answer *has been applied* by the report consumer.
 
-        Concurrent calls of the same query share one question only when it was put after the call.
-        Raises: NotConnected, QueryTimedOut.
+        Concurrent calls of the same query share one question only when it was put after the call. With `connection`
+        it is asked on that connection or not at all: recovery must not mix the answers of two. Not for the consumer.
+        Raises: NotConnected, QueryTimedOut; QueryFailed when the connection or its link was lost meanwhile, or a
+        part of the answer could not be read or applied.
         """

@@ -14,6 +14,9 @@ from enum import StrEnum
 
 Raw = tuple[str, ...]
 
+# Ids of questions start here and ids of orders stay below: an error names one of either by a bare number.
+FIRST_REQUEST_ID = 1_000_000_000
+
 
 class SessionState(StrEnum):
     """Where the one connection to the gateway stands."""
@@ -151,7 +154,7 @@ class CommissionReport(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorReport(Report):
-    """error (4). `request_id` is an order id, the id of a question, or -1."""
+    """error (4). `request_id` is an order id, the id of a question (from FIRST_REQUEST_ID up), or -1."""
 
     request_id: int
     code: int
@@ -220,3 +223,13 @@ class SessionChanged(Report):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard(Report):
     """The broker said something at `received_at`; passed on at most once a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecodable(Report):
+    """A message that could not be read; only `raw` knows what it said. It may have been a fill: alarm, then ask.
+
+    The answer that such a message belongs to counts as incomplete: its question fails.
+    """
+
+    why: str

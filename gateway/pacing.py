@@ -1,0 +1,50 @@
+"""Never more than `limit` wire messages in any `window` of time; IB cuts off who sends more than 50 a second.
+
+A sliding window and not a bucket: a bucket of 40 that refills at 45 a second lets 85 messages through in one second.
+The distance to 50 is for what happens between the token and the socket. Thread-safe; nobody sleeps under the lock.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+LIMIT = 46
+WINDOW = 1.0  # seconds
+
+
+class Pacer:
+    """Hands out tokens, one per message."""
+
+    def __init__(
+        self, *, limit: int = LIMIT, window: float = WINDOW, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limit = limit
+        self._window = window
+        self._clock = clock
+        self._taken: deque[float] = deque()
+        self._lock = threading.Lock()
+
+    def try_take(self, messages: int) -> float:
+        """Take the tokens and answer 0, or take none and answer the seconds until they could be there."""
+        if not 0 <= messages <= self._limit:
+            raise ValueError(f"{messages} messages never fit into a window of {self._limit}")
+        with self._lock:
+            now = self._clock()
+            while self._taken and now - self._taken[0] >= self._window:
+                self._taken.popleft()
+            free = self._limit - len(self._taken)
+            if messages <= free:
+                self._taken.extend([now] * messages)
+                return 0.0
+            # Positive even where adding and subtracting the window rounds to nothing.
+            return max(self._taken[messages - free - 1] + self._window - now, 0.001)
+
+    def take(self, messages: int, *, timeout: float) -> bool:
+        """Wait for the tokens, False when they would come too late; then none were taken."""
+        deadline = self._clock() + timeout
+        while wait := self.try_take(messages):
+            if self._clock() + wait > deadline:
+                return False
+            time.sleep(wait)
+        return True
