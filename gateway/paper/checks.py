@@ -13,6 +13,8 @@ from gateway.paper.orders import LIMITS, STOPS, Order, Placement, Refusal
 
 ORDER_TYPES = frozenset({"MKT", "LMT", "STP", "STP LMT"})
 TIMES_IN_FORCE = frozenset({"DAY", "GTC", "IOC", "FOK"})
+LARGEST_QUANTITY = Decimal(1_000_000_000)  # sums beyond would not be exact
+LARGEST_PRICE = Decimal(10_000_000)
 # Known to IB, not to this exchange: answered as IB answers for a venue that lacks them.
 OTHER_TYPES = frozenset(
     {"TRAIL", "TRAIL LIMIT", "MIT", "LIT", "MOC", "LOC", "MTL", "MIDPRICE", "REL", "SNAP MKT", "SNAP MID", "PEG MKT"}
@@ -62,6 +64,8 @@ def check_terms(asked: Placement, listing: Listing) -> None:
 def _check_quantity(quantity: Decimal | None) -> None:
     if quantity is None or not quantity.is_finite() or quantity <= 0:
         raise invalid("Order size must be greater than zero")
+    if quantity > LARGEST_QUANTITY:
+        raise invalid("Order size is too large")
     if quantity % 1:
         raise Refusal(
             10243,
@@ -71,7 +75,7 @@ def _check_quantity(quantity: Decimal | None) -> None:
 
 
 def _check_price(price: Decimal | None, listing: Listing, what: str) -> None:
-    if price is None or not price.is_finite() or price <= 0:
+    if price is None or not price.is_finite() or not 0 < price <= LARGEST_PRICE:
         raise invalid(f"Invalid {what} price was entered")
     if not listing.on_tick(price):
         raise Refusal(110, "The price does not conform to the minimum price variation for this contract.")

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 
 from gateway.paper import checks
-from gateway.paper.accounts import ZERO, Account, Figures
+from gateway.paper.accounts import ZERO, Account, Figures, commission_due
 from gateway.paper.book import Side
 from gateway.paper.catalogue import Catalogue, Listing
 from gateway.paper.market import Market
@@ -141,14 +141,19 @@ class Exchange:
     def figures(self, account: Account) -> Figures:
         return account.figures(self._marks(account))
 
-    def what_if(self, asked: Placement) -> tuple[Order, Figures, Decimal]:
-        """An order that is only asked about: itself, the account as it is, and the change of its margin."""
+    def what_if(self, asked: Placement) -> tuple[Order, Figures, Decimal, Decimal]:
+        """An order that is only asked about: itself, its account, the change of the margin, the commission.
+
+        Raises: Refusal, as for a placement.
+        """
         order = self._checked(asked, perm_id=0)
         account = self.accounts[order.account]
         before = account.margin_at_worst(self._marks(account))
-        return order, self.figures(account), self._margin_with(order, order.quantity) - before
+        change = self._margin_with(order, order.quantity) - before
+        price = order.limit_price or order.stop_price or self.mark(order.listing)
+        return order, self.figures(account), change, commission_due(order.quantity, order.quantity * price)
 
-    def restore(self, orders: Iterable[Order]) -> None:
+    def resume(self, orders: Iterable[Order]) -> None:
         """Put saved working orders back into their markets, in their turn; before `open`."""
         for order in sorted(orders, key=lambda order: order.entered):
             if not order.done:

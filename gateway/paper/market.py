@@ -30,6 +30,11 @@ class Market:
         self._stops: dict[Side, list[tuple[Decimal, int]]] = {side: [] for side in Side}
         self._armed: dict[int, tuple[tuple[Decimal, int], Order]] = {}
 
+    def reopen_at(self, price: Decimal) -> None:
+        """Take up the price of an earlier run; before the first quotes."""
+        self.maker.fair = price
+        self.last = self.maker.fair
+
     def reached(self, order: Order) -> bool:
         """Whether the last price is at or through the order's stop price."""
         stop = order.stop_price

@@ -1,0 +1,38 @@
+"""The pacing limit of 50 messages a second.
+
+A bucket of tokens and no sliding window: IB's own clients send up to 45 messages at once and 45 more a second later.
+"""
+
+RATE = 50  # messages a second
+CAPACITY = 100
+STRIKES = 3  # a client that does not slow down is dropped; one strike a second at most
+
+
+class Throttle:
+    """One client's bucket; `now` is any clock that only goes forward, in seconds."""
+
+    def __init__(self, now: float) -> None:
+        self.strikes = 0
+        self._tokens = float(CAPACITY)
+        self._filled_at = now
+        self._struck_at = now - 1
+
+    def wait(self, now: float) -> float:
+        """The seconds until there is a token, 0 if there is one."""
+        self._tokens = min(CAPACITY, self._tokens + (now - self._filled_at) * RATE)
+        self._filled_at = now
+        return max(0.0, (1 - self._tokens) / RATE)
+
+    def take(self, now: float) -> bool:
+        """Take a token, if there is one."""
+        if self.wait(now) > 0:
+            return False
+        self._tokens -= 1
+        return True
+
+    def strike(self, now: float) -> int:
+        """Count a message too many; how often it came to that."""
+        if now - self._struck_at >= 1:
+            self._struck_at = now
+            self.strikes += 1
+        return self.strikes
