@@ -84,12 +84,11 @@ async def serve(options: argparse.Namespace) -> None:
     ledger.record("start", accounts=list(exchange.accounts), seed=options.seed)
     venue.open()
     server = Server(venue, tick=options.tick)
-    stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        server.loop.add_signal_handler(number, stopped.set)
+        server.loop.add_signal_handler(number, server.finish)
     port = await server.start(options.host, options.port)
     print(f"paper gateway listening on {options.host}:{port}", flush=True)  # noqa: T201 - for whoever waits for it
-    await stopped.wait()
+    await server.finished
     await server.stop()
     ledger.record("stop")
     ledger.close()

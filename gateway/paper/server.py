@@ -66,13 +66,14 @@ class Connection(asyncio.Protocol):
 
 
 class Server:
-    """Listens, and lets the market beat every `tick` seconds (0: never)."""
+    """Listens, and lets the market beat every `tick` seconds (0: never). `finished` ends when it should stop."""
 
     def __init__(self, venue: Venue, *, tick: float) -> None:
         self.venue = venue
         self.connections: set[Connection] = set()
         self.loop = asyncio.get_running_loop()
         self._tick = tick
+        self.finished: asyncio.Future[None] = self.loop.create_future()
         self._answering = False
         self._listener: asyncio.Server | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -82,6 +83,7 @@ class Server:
         self._listener = await self.loop.create_server(lambda: Connection(self), host, port)
         if self._tick:
             self._beating = self.loop.create_task(self._beat())
+            self._beating.add_done_callback(self._beat_ended)
         listening: int = self._listener.sockets[0].getsockname()[1]
         return listening
 
@@ -93,15 +95,35 @@ class Server:
 
     def _answer(self) -> None:
         self._answering = False
-        self.venue.commit()
+        try:
+            self.venue.commit()
+        except OSError as error:  # what is not on disk must not be answered, now or ever
+            self.fail(error)
+            return
         for connection in list(self.connections):
             connection.flush()
+
+    def fail(self, error: BaseException) -> None:
+        """Hang up on everybody and end with this error."""
+        for connection in list(self.connections):
+            connection.transport.abort()
+        if not self.finished.done():
+            self.finished.set_exception(error)
+
+    def finish(self) -> None:
+        """Let whoever awaits `finished` go on, to `stop`."""
+        if not self.finished.done():
+            self.finished.set_result(None)
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._tick)
             self.venue.step()
             self._answer()
+
+    def _beat_ended(self, beating: asyncio.Task[None]) -> None:
+        if not beating.cancelled() and (error := beating.exception()):
+            self.fail(error)
 
     async def stop(self) -> None:
         """Stop listening, say goodbye by closing, write the last lines."""
