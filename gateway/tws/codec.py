@@ -133,7 +133,7 @@ CONTRACT_DETAILS: Final[Layout] = (
     Field("trading_hours", TEXT),
     Field("liquid_hours", TEXT),
     Field("ev_rule", TEXT),
-    Field("ev_multiplier", OPTIONAL_NUMBER),
+    Field("ev_multiplier", OPTIONAL_INT),
     Repeated("sec_ids", TagValue, (Field("tag", TEXT), Field("value", TEXT))),
     Field("agg_group", OPTIONAL_INT),
     Field("under_symbol", TEXT),

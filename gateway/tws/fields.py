@@ -18,8 +18,10 @@ UNSET_DOUBLE: Final = Decimal(UNSET_DOUBLE_TEXT)
 INFINITE: Final = "Infinite"
 
 # Not int() and Decimal(): those take underscores, blanks, foreign digits, NaN and exponents that eat all memory.
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?=[0-9.]{1,400}(?:[eE]|\Z))(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?(?=[0-9.]{1,61}(?:[eE]|\Z))(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_LONGEST_NUMBER = 61
+_SMALLEST_EXPONENT = -324
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
@@ -50,8 +52,8 @@ def read_number(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is not a number")
     number = Decimal(text)
-    if abs(number) > UNSET_DOUBLE:
-        raise ValueError(f"{text[:40]!r} is larger than any double")
+    if abs(number) > UNSET_DOUBLE or number.adjusted() < _SMALLEST_EXPONENT:
+        raise ValueError(f"{text[:40]!r} is outside the range of a double")
     return number
 
 
@@ -70,8 +72,9 @@ def read_optional_integer(text: str) -> int | None:
 
 
 def write_number(number: Decimal) -> str:
-    """Write without an exponent; int() and float() of the clients both take it."""
-    return format(number, "f")
+    """Write without an exponent, but for the absurdly small and large."""
+    text = format(number, "f")
+    return text if len(text) <= _LONGEST_NUMBER else format(number, "E")
 
 
 def _read_flag(text: str) -> bool:

@@ -484,7 +484,7 @@ class ContractDetails(Response):
     trading_hours: str = ""
     liquid_hours: str = ""
     ev_rule: str = ""
-    ev_multiplier: Decimal | None = None
+    ev_multiplier: int | None = None
     sec_ids: tuple[TagValue, ...] = ()
     agg_group: int | None = None
     under_symbol: str = ""

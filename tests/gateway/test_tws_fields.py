@@ -25,6 +25,7 @@ READ = [
     (f.NUMBER, "", Decimal(0)),
     (f.NUMBER, "0.1", Decimal("0.1")),
     (f.NUMBER, "1e-05", Decimal("0.00001")),
+    (f.NUMBER, "5e-324", Decimal("5e-324")),
     (f.NUMBER, ".5", Decimal("0.5")),
     (f.OPTIONAL_NUMBER, "", None),
     (f.OPTIONAL_NUMBER, MAX_OF_PYTHON, None),
@@ -59,6 +60,8 @@ def test_reads(encoding, text, value):
         (f.NUMBER, Decimal("100.00"), "100.00"),
         (f.NUMBER, Decimal("1E+2"), "100"),
         (f.NUMBER, Decimal("1E-7"), "0.0000001"),
+        (f.NUMBER, Decimal("5e-324"), "5E-324"),
+        (f.NUMBER, Decimal("1.5e300"), "1.5E+300"),
         (f.OPTIONAL_INT, None, ""),
         (f.OPTIONAL_INT_AS_MAX, None, "2147483647"),
         (f.OPTIONAL_INT_AS_ZERO, None, "0"),
@@ -101,6 +104,8 @@ def test_no_id(text):
         "Infinite",
         "1e309",
         "1e9999",
+        "1e-325",
+        "0e-999",
         "1_0",
         "1,5",
         " 1",
@@ -111,7 +116,7 @@ def test_no_id(text):
     ],
 )
 def test_no_number(text):
-    with pytest.raises(ValueError, match="number|double"):
+    with pytest.raises(ValueError, match="number|range of a double"):
         f.NUMBER.read(text)
 
 
