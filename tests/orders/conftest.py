@@ -1,0 +1,78 @@
+import pytest
+
+from gateway.broker import SessionStatus
+from gateway.errors import ContractNotFound
+from gateway.reports import SessionState
+from gateway.tickets import Instrument
+from orders import journal
+from orders.desk import Desk
+from orders.models import Order
+from tests.orders.builders import CLIENT_ID, GATEWAY, session_row
+
+
+class RecordingBroker:
+    """A broker session that is always ready and keeps what it was told; `failure` is raised by the next write."""
+
+    def __init__(self):
+        self.transmitted = []
+        self.cancelled = []
+        self.asked = []
+        self.failure = None
+        self.state = SessionState.READY
+        self.heard_seconds_ago = 0.1
+        self.next_order_id = 1
+        self.before_transmit = lambda: None
+
+    def status(self):
+        return SessionStatus(
+            state=self.state,
+            reason="",
+            connection=1,
+            heard_seconds_ago=self.heard_seconds_ago,
+            next_order_id=self.next_order_id,
+            accounts=("DU1000001",),
+        )
+
+    def acquire(self, messages, *, timeout):
+        pass
+
+    def qualify(self, symbol, *, timeout):
+        if symbol == "INVALID":
+            raise ContractNotFound(symbol)
+        return Instrument(con_id=265598, symbol=symbol)
+
+    def transmit(self, tickets, *, connection):
+        self.before_transmit()
+        if self.failure is not None:
+            raise self.failure
+        self.transmitted.extend(tickets)
+
+    def cancel(self, order_id, *, connection):
+        if self.failure is not None:
+            raise self.failure
+        self.cancelled.append(order_id)
+
+    def ask(self, query, *, timeout):
+        if self.failure is not None:
+            raise self.failure
+        self.asked.append(query)
+
+
+@pytest.fixture
+def broker():
+    return RecordingBroker()
+
+
+@pytest.fixture
+def desk(db, broker):
+    session_row(epoch=1)
+    return Desk(broker=broker, gateway=GATEWAY, client_id=CLIENT_ID, epoch=1)
+
+
+@pytest.fixture(autouse=True)
+def replay_equals_row(request):
+    """After every test with a database, each order's events add up to its row."""
+    yield
+    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
+        for order in Order.objects.all():
+            assert journal.replay(order) == order.state()

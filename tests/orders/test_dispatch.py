@@ -1,0 +1,256 @@
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection, transaction
+
+from accounts.models import GatewaySession
+from gateway.errors import NotConnected, SendUncertain
+from gateway.reports import SessionState
+from orders import dispatch, intake, journal, stamps
+from orders.models import Order
+from orders.reports import apply_report
+from orders.vocabulary import Actor
+from tests.orders.assertions import assert_history
+from tests.orders.builders import BRACKET, CLIENT_ID, asked, error, open_order, placed
+from tests.orders.samples import sample
+
+pytestmark = pytest.mark.django_db
+
+
+def test_claim_is_committed_before_the_write(desk, broker):
+    (order,) = placed()
+    seen = []
+    broker.before_transmit = lambda: seen.append((Order.objects.get(pk=order.pk).status, len(connection.savepoint_ids)))
+    depth = len(connection.savepoint_ids)
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert seen == [("PENDING_NEW", depth)]
+    assert_history(order, "received sent")
+
+
+def test_ticket_says_what_was_asked(desk, broker):
+    (order,) = placed()
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    (ticket,) = broker.transmitted
+    order.refresh_from_db()
+    assert (ticket.side, ticket.order_type, ticket.quantity, ticket.limit_price) == ("BUY", "LIMIT", 10, 230)
+    assert (ticket.time_in_force, ticket.transmit, ticket.parent_id, ticket.account) == ("DAY", True, 0, "DU1000001")
+    assert ticket.order_ref == stamps.stamped("my_trade_001", order.stamp)
+    assert ticket.order_id == order.broker_order_id
+
+
+@pytest.mark.parametrize("times", [2, 10])
+def test_ringing_again_sends_nothing_more(desk, broker, times):
+    (order,) = placed()
+
+    for _ in range(times):
+        dispatch.submit(order.request_id, desk=desk)
+
+    assert len(broker.transmitted) == 1
+    assert_history(order, "received sent")
+
+
+def test_bracket_leaves_as_one_group(desk, broker):
+    orders = placed(*BRACKET)
+
+    dispatch.submit(orders[0].request_id, desk=desk)
+
+    entry, stop_loss, take_profit = broker.transmitted
+    assert [t.transmit for t in broker.transmitted] == [False, False, True]
+    assert (entry.parent_id, stop_loss.parent_id, take_profit.parent_id) == (0, entry.order_id, entry.order_id)
+    assert (stop_loss.order_type, stop_loss.stop_price, stop_loss.side) == ("STOP", 225, "SELL")
+    assert (take_profit.order_type, take_profit.limit_price) == ("LIMIT", 240)
+    assert [t.order_id for t in broker.transmitted] == list(range(entry.order_id, entry.order_id + 3))
+
+
+@pytest.mark.parametrize(("floor", "offered", "used"), [(1, 1, 1), (7, 3, 7), (3, 7, 7)])
+def test_order_ids_never_go_back(desk, broker, floor, offered, used):
+    GatewaySession.objects.update(next_order_id=floor)
+    broker.next_order_id = offered
+    (order,) = placed()
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    order.refresh_from_db()
+    assert order.broker_order_id == used
+    assert GatewaySession.objects.get().next_order_id == used + 1
+
+
+@pytest.mark.parametrize("state", [s for s in SessionState if s is not SessionState.READY])
+def test_nothing_is_claimed_unless_ready(desk, broker, state):
+    broker.state = state
+    (order,) = placed()
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received")
+    assert broker.transmitted == []
+
+
+@pytest.mark.parametrize("heard", [None, 4.1])
+def test_nothing_is_claimed_in_silence(desk, broker, heard):
+    broker.heard_seconds_ago = heard
+    (order,) = placed()
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received")
+
+
+def test_nothing_is_claimed_after_its_time(desk, broker):
+    (order,) = placed(valid_for=timedelta(seconds=-1))
+
+    dispatch.submit(order.request_id, desk=desk)
+    assert_history(order, "received")
+
+    dispatch.expire_unsent()
+    assert_history(order, "received not_placed")
+    assert broker.transmitted == []
+
+
+def test_a_deposed_owner_claims_nothing(desk, broker):
+    (order,) = placed()
+    GatewaySession.objects.update(epoch=2)
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received")
+    assert broker.transmitted == []
+
+
+def test_unknown_symbol(desk, broker):
+    (order,) = placed(symbol="INVALID")
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received not_placed")
+    assert order.reason == "Could not qualify contract for symbol: INVALID"
+    assert broker.transmitted == []
+
+
+def test_refused_write_is_not_placed(desk, broker):
+    orders = placed(*BRACKET)
+    broker.failure = NotConnected("the connection is gone")
+
+    dispatch.submit(orders[0].request_id, desk=desk)
+
+    for order in orders:
+        assert_history(order, "received sent not_placed")
+        assert order.reason == "the connection is gone"
+
+
+def test_uncertain_write_stays_pending(desk, broker):
+    (order,) = placed()
+    broker.failure = SendUncertain("timed out")
+
+    dispatch.submit(order.request_id, desk=desk)
+    broker.failure = None
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received sent")
+    assert broker.transmitted == []
+
+
+def test_failed_claim_sends_nothing(desk, broker):
+    (order,) = placed()
+    other = placed()[0]
+    # The id that the claim will reserve is in use: the database refuses, after the event was written.
+    sent = sample("SENT", broker_order_id=GatewaySession.objects.get().next_order_id, stamp=other.stamp)
+    journal.record(other.pk, sent, origin=journal.Origin(actor=Actor.WORKER))
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received")
+    assert broker.transmitted == []
+
+
+# Cancels
+
+
+@pytest.fixture
+def working(desk):
+    (order,) = placed()
+    dispatch.submit(order.request_id, desk=desk)
+    order.refresh_from_db()
+    apply_report(open_order(order), session="", client_id=CLIENT_ID)
+    order.refresh_from_db()
+    return order
+
+
+def test_cancel_is_marked_then_sent(desk, broker, working):
+    intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
+    assert dispatch.unsent_cancels(desk=desk) == [working.pk]
+
+    dispatch.cancel(working.pk, desk=desk)
+
+    assert broker.cancelled == [working.broker_order_id]
+    assert_history(working, "received sent accepted cancel_requested cancel_sent")
+    assert dispatch.unsent_cancels(desk=desk) == []
+
+
+def test_cancel_nobody_asked_for_is_not_sent(desk, broker, working):
+    dispatch.cancel(working.pk, desk=desk)
+
+    assert broker.cancelled == []
+    assert_history(working, "received sent accepted")
+
+
+def test_cancel_of_another_clients_order_is_not_ours_to_send(desk, working):
+    desk.client_id = 99
+    intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
+
+    assert dispatch.unsent_cancels(desk=desk) == []
+
+
+# Brackets that lost a leg
+
+
+def bracket_with(desk, *, refused, filled=None):
+    orders = placed(*BRACKET)
+    dispatch.submit(orders[0].request_id, desk=desk)
+    for number, order in enumerate(orders):
+        order.refresh_from_db()
+        if order.role == refused:
+            report = error(order.broker_order_id, 110)
+        else:
+            report = open_order(order, perm_id=500 + number)
+        with transaction.atomic():
+            apply_report(report, session="", client_id=CLIENT_ID)
+    if filled:
+        entry = orders[0]
+        origin = journal.Origin(actor=Actor.BROKER)
+        journal.record(entry.pk, sample("PARTIAL_FILL", quantity=Decimal(filled), perm_id=500), origin=origin)
+    return orders
+
+
+@pytest.mark.parametrize("refused", ["ENTRY", "STOP_LOSS", "TAKE_PROFIT"])
+def test_all_or_nothing(desk, refused):
+    orders = bracket_with(desk, refused=refused)
+
+    dispatch.withdraw_broken_brackets()
+    dispatch.withdraw_broken_brackets()
+
+    for order in orders:
+        last = "rejected" if order.role == refused else "accepted cancel_requested"
+        assert_history(order, f"received sent {last}")
+
+
+def test_a_position_keeps_its_other_exit(desk):
+    orders = bracket_with(desk, refused="STOP_LOSS", filled=4)
+
+    dispatch.withdraw_broken_brackets()
+
+    assert_history(orders[2], "received sent accepted")
+
+
+def test_whole_bracket_is_left_alone(desk):
+    orders = bracket_with(desk, refused=None)
+
+    dispatch.withdraw_broken_brackets()
+
+    for order in orders:
+        assert_history(order, "received sent accepted")
