@@ -139,6 +139,7 @@ class Keeper:
         self._connection = link.number
         self._link = link
         self._announce = True
+        self._heard(link.heard_at_utc)
 
     async def _attend(self, link: Link) -> str:
         chores = [asyncio.create_task(self._keep_ready(link)), asyncio.create_task(self._keep_heard(link))]

@@ -7,9 +7,7 @@ end does not leave later. A new connection gets new library objects, so nothing 
 import asyncio
 import errno
 import logging
-import math
 import socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -103,9 +101,10 @@ class Link:
             await asyncio.wait({attempt, self.lost}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             attempt.cancel()
-            (problem,) = await asyncio.gather(attempt, return_exceptions=True)
+            await asyncio.gather(attempt, return_exceptions=True)
         if self.lost.done():  # it knows better why than the attempt that was cancelled for it
             raise LinkLost(self.lost.result())
+        problem = attempt.exception()
         if problem is not None:
             raise LinkLost(self._words_for(problem, patience)) from problem
         self.server_version = self.client.serverVersion()
@@ -228,8 +227,8 @@ class Link:
         if self._greeting is None:
             return
         self._greeting += chunk
-        size = struct.unpack(">I", self._greeting[:4])[0] if len(self._greeting) >= 4 else math.inf
-        if len(self._greeting) >= 4 + size:
+        size = int.from_bytes(self._greeting[:4], "big")
+        if len(self._greeting) >= max(5, 4 + size):
             fields = self._greeting[4 : 4 + size].decode(errors="replace").split("\0")
             self.zone = times.zone_of(fields[1]) if len(fields) > 1 else None
             self._greeting = None

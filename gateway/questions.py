@@ -139,14 +139,14 @@ def sender(client: Client, query: Query, *, key: str) -> Callable[[], None]:
     """What writes the question. `key` is the request id or the account, where the question has one."""
     match query:
         case Query.OPEN_ORDERS:
-            return client.reqOpenOrders
+            return lambda: client.reqOpenOrders()
         case Query.ALL_OPEN_ORDERS:
-            return client.reqAllOpenOrders
+            return lambda: client.reqAllOpenOrders()
         case Query.COMPLETED_ORDERS:
             return lambda: client.reqCompletedOrders(False)  # everybody's, not the API's alone
         case Query.EXECUTIONS:
             return lambda: client.reqExecutions(int(key), ExecutionFilter())
         case Query.POSITIONS:
-            return client.reqPositions
+            return lambda: client.reqPositions()
         case Query.ACCOUNT:
             return lambda: client.reqAccountUpdates(True, key)

@@ -1,0 +1,71 @@
+"""A session that collects its reports, for the tests of this directory."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+from gateway.keeper import Timing
+from gateway.reports import Report, SessionChanged, SessionState
+from gateway.session import BrokerSession
+from tests.gateway.scripted import wait_until
+
+QUICK = Timing(first_retry=0.02, last_retry=0.1, connect=1.0, hop=1.0)
+
+
+class Collected:
+    """Every report in order; `of` picks a kind."""
+
+    def __init__(self) -> None:
+        self.all: list[Report] = []
+        self.broken: Callable[[Report], object] = lambda report: None
+
+    def __call__(self, report: Report) -> None:
+        self.broken(report)
+        self.all.append(report)
+
+    def of(self, *kinds: type[Report]) -> list[Report]:
+        return [report for report in self.all if isinstance(report, kinds)]
+
+    def states(self) -> list[SessionState]:
+        return [report.state for report in self.of(SessionChanged)]
+
+    def reasons(self) -> list[str]:
+        return [report.reason for report in self.of(SessionChanged)]
+
+
+@contextlib.contextmanager
+def session_with(
+    port: int,
+    reports: Collected,
+    *,
+    recover: Callable[[BrokerSession, int], None] = lambda session, connection: None,
+    timing: Timing = QUICK,
+    client_id: int = 7,
+    host: str = "127.0.0.1",
+    account: str = "",
+) -> Iterator[BrokerSession]:
+    """Started, and stopped at the end with nothing left behind."""
+    name = f"session-at-{port}"
+    session = BrokerSession(
+        host=host,
+        port=port,
+        client_id=client_id,
+        name=name,
+        account=account,
+        sink=reports,
+        recover=recover,
+        timing=timing,
+    )
+    session.start()
+    try:
+        yield session
+    finally:
+        assert session.stop(timeout=5)
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith(name)]
+    assert session.status().state == SessionState.DISCONNECTED
+
+
+def ready(session: BrokerSession) -> int:
+    """Wait until it may send; the number of its connection."""
+    wait_until(lambda: session.status().state == SessionState.READY)
+    return session.status().connection
