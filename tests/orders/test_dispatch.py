@@ -214,10 +214,8 @@ def bracket_with(desk, *, refused, filled=None):
     dispatch.submit(orders[0].request_id, desk=desk)
     for number, order in enumerate(orders):
         order.refresh_from_db()
-        if order.role == refused:
-            report = error(order.broker_order_id, 110)
-        else:
-            report = open_order(order, perm_id=500 + number)
+        accepted = open_order(order, perm_id=500 + number)
+        report = error(order.broker_order_id, 110) if order.role == refused else accepted
         with transaction.atomic():
             apply_report(report, session="", client_id=CLIENT_ID)
     if filled:

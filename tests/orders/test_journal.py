@@ -128,10 +128,11 @@ def test_a_row_cannot_begin_without_an_event():
     (order,) = placed()
     order.pk, order.stamp = None, "B" * 13
 
-    with pytest.raises(Error, match="has no first event"), transaction.atomic():
+    with transaction.atomic():
         order.save(force_insert=True)
-        with connection.cursor() as cursor:
+        with pytest.raises(Error, match="has no first event"), connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        transaction.set_rollback(True)
 
 
 def test_one_order_id_is_never_used_twice():

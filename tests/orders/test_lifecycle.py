@@ -19,9 +19,7 @@ def state_in(status, **changes):
     return lifecycle.OrderState(**{"status": OrderStatus(status), "quantity": Decimal(10)} | changes)
 
 
-@pytest.mark.parametrize(
-    ("pair", "after"), TABLE.items(), ids=lambda v: "-".join(v) if isinstance(v, tuple) else str(v)
-)
+@pytest.mark.parametrize(("pair", "after"), TABLE.items(), ids=str)
 def test_table(pair, after):
     status, kind = pair
 

@@ -1,0 +1,157 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from accounts.freshness import NoAccount, NotConnected, chosen_account, require_fresh, standing
+from accounts.live import LiveBook
+from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
+from gateway.reports import (
+    AccountValueReport,
+    AnswerComplete,
+    ContractFacts,
+    Heard,
+    PortfolioReport,
+    PositionReport,
+    Query,
+    SessionChanged,
+    SessionState,
+)
+
+pytestmark = pytest.mark.django_db
+T0 = datetime(2026, 1, 15, 14, 30, tzinfo=UTC)
+AAPL = ContractFacts(con_id=265598, symbol="AAPL", security_type="STK", currency="USD")
+MSFT = ContractFacts(con_id=272093, symbol="MSFT", security_type="STK", currency="USD")
+
+
+def at(seconds: float = 0):
+    return {"connection": 1, "received_at": T0 + timedelta(seconds=seconds)}
+
+
+@pytest.fixture
+def book():
+    GatewaySession.objects.create(pk="default", client_id=17, endpoint="127.0.0.1:4002", state_since=T0)
+    live = LiveBook(gateway="default")
+    live.apply(
+        SessionChanged(
+            **at(), state=SessionState.READY, reason="", next_order_id=5, accounts=("DU1000001",), server_version=176
+        )
+    )
+    return live
+
+
+def test_session_is_written_with_its_accounts(book):
+    row = GatewaySession.objects.get()
+
+    assert (row.state, row.next_order_id, row.accounts) == ("READY", 5, ["DU1000001"])
+    assert BrokerAccount.objects.get().pk == "DU1000001"
+
+
+def test_order_ids_never_roll_back(book):
+    book.apply(SessionChanged(**at(1), state=SessionState.READY, reason="", next_order_id=2))
+
+    assert GatewaySession.objects.get().next_order_id == 5
+
+
+def test_figures_are_written_together(book, django_assert_num_queries):
+    for second, value in enumerate(("1", "2", "3")):
+        book.apply(AccountValueReport(**at(second), account="DU1000001", key="Cash", value=value, currency="USD"))
+    assert not AccountValue.objects.exists()
+
+    with django_assert_num_queries(1):
+        book.flush()
+    assert list(AccountValue.objects.values_list("key", "value", "as_of")) == [("Cash", "3", T0 + timedelta(seconds=2))]
+
+    with django_assert_num_queries(0):
+        book.flush()
+
+
+def test_position_and_portfolio_are_one_row(book):
+    quantity, cost = Decimal(-5), Decimal("350.2")
+    book.apply(PositionReport(**at(1), account="DU1000001", contract=AAPL, quantity=quantity, average_cost=cost))
+    book.apply(
+        PortfolioReport(
+            **at(2),
+            account="DU1000001",
+            contract=AAPL,
+            quantity=quantity,
+            market_price=Decimal("349"),
+            market_value=Decimal("-1745"),
+            average_cost=cost,
+            unrealized_pnl=None,
+            realized_pnl=None,
+        )
+    )
+
+    row = Position.objects.get()
+    assert (row.quantity, row.average_cost, row.market_price) == (-5, Decimal("350.2"), 349)
+
+
+def test_complete_list_closes_what_it_leaves_out(book):
+    for second, contract in ((1, AAPL), (3, MSFT)):
+        book.apply(
+            PositionReport(**at(second), account="DU1000001", contract=contract, quantity=Decimal(1), average_cost=None)
+        )
+
+    book.apply(AnswerComplete(**at(4), query=Query.POSITIONS, started_at=T0 + timedelta(seconds=2)))
+
+    assert dict(Position.objects.values_list("symbol", "quantity")) == {"AAPL": 0, "MSFT": 1}
+
+
+def test_listed_open_orders_are_remembered(book):
+    book.apply(AnswerComplete(**at(4), query=Query.ALL_OPEN_ORDERS, started_at=T0, perm_ids=frozenset({9, 7})))
+
+    row = GatewaySession.objects.get()
+    assert (row.open_orders_as_of, row.open_perm_ids) == (T0, [7, 9])
+
+
+# May it be shown as what is?
+
+
+def test_fresh_when_ready_and_just_heard(book):
+    book.apply(Heard(connection=1, received_at=timezone.now()))
+
+    assert require_fresh("default", now=timezone.now()).pk == "default"
+
+
+def test_no_worker_ever():
+    assert not standing("default", now=T0).fresh
+
+
+def test_silent_worker(book):
+    book.apply(Heard(**at()))
+
+    with pytest.raises(NotConnected, match="has not reported for some seconds"):
+        require_fresh("default", now=T0 + timedelta(seconds=7))
+
+
+@pytest.mark.parametrize("state", [s for s in SessionState if s is not SessionState.READY])
+def test_not_ready_says_why(book, state):
+    book.apply(SessionChanged(**at(1), state=state, reason="client id 17 is taken by another session"))
+    book.apply(Heard(**at(1)))
+
+    with pytest.raises(NotConnected, match="client id 17 is taken"):
+        require_fresh("default", now=T0 + timedelta(seconds=2))
+
+
+@pytest.mark.parametrize(
+    ("case", "known", "configured", "chosen"),
+    [
+        ("the only one", ["DU1"], "", "DU1"),
+        ("the configured one", ["DU1", "DU2"], "DU2", "DU2"),
+        ("several and none chosen", ["DU1", "DU2"], "", None),
+        ("not served", ["DU1"], "DU9", None),
+        ("none known", [], "", None),
+    ],
+)
+def test_account_to_act_for(case, known, configured, chosen):
+    session = GatewaySession.objects.create(pk="g", client_id=1, endpoint="", state_since=T0)
+    for account in known:
+        BrokerAccount.objects.create(pk=account, session=session)
+
+    if chosen:
+        assert chosen_account("g", configured=configured) == chosen
+    else:
+        with pytest.raises(NoAccount):
+            chosen_account("g", configured=configured)
