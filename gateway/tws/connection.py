@@ -67,7 +67,9 @@ class ServerConnection:
         self._failure = ""
 
     def receive_data(self, data: bytes) -> None:
-        self._received.feed(data)
+        """Take what came from the socket; after a failure it is of no interest any more."""
+        if self.state is not State.FAILED:
+            self._received.feed(data)
 
     def data_to_send(self) -> bytes:
         """Give out, once, the bytes that must be written now."""

@@ -291,7 +291,11 @@ class OrderStatus(Response):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder(Response):
-    """`allocation` is the text real gateways put among the fields: permId.revision/account/100."""
+    """An order as the gateway holds it.
+
+    `allocation` is the text real gateways put among the fields: permId.revision/account/100. They also report every
+    order with oca_type 3, clearing_intent IB and dont_use_auto_price_for_hedge set; the codec adds none of that.
+    """
 
     order_id: int
     client_id: int

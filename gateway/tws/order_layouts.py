@@ -168,8 +168,8 @@ PLACE_ORDER: Final[Layout] = (
         "BAG".__eq__,
         (*within("contract", contracts.ORDERED_LEGS), *_order(_COMBO_LEGS, _SMART_ROUTING)),
     ),
-    Constant(""),  # once sharesAllocation
     *_order(
+        Constant(""),  # once sharesAllocation
         Field("discretionary_amt", NUMBER),
         _fields(TEXT, "good_after_time", "good_till_date"),
         _FA,

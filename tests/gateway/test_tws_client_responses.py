@@ -111,6 +111,9 @@ def test_an_open_order_is_decoded(library, version, caplog):
     assert_same(EVERY_ATTRIBUTE, order, without=NOT_OPEN | off_the_wire(version) | SPECIAL)
     assert_same(state, order_state)
     assert_special(EVERY_ATTRIBUTE, order, library)
+    tier = order.softDollarTier
+    assert (tier.name, tier.val) == (EVERY_ATTRIBUTE.soft_dollar_name, EVERY_ATTRIBUTE.soft_dollar_value)
+    assert tier.displayName == EVERY_ATTRIBUTE.soft_dollar_display_name
 
 
 def assert_special(ours, order, library):

@@ -6,11 +6,7 @@ import pytest
 
 from gateway.tws import messages as m
 from gateway.tws.connection import NEED_DATA, ServerConnection
-from tests.gateway.real_clients import (
-    Recorder,
-    ib_async,
-    ib_insync,
-)
+from tests.gateway.real_clients import Recorder, ib_async, ib_insync
 
 
 class Gateway(asyncio.Protocol):
@@ -19,17 +15,21 @@ class Gateway(asyncio.Protocol):
     def __init__(self, connection):
         self.connection = connection
         self.seen = []
+        self.closed = asyncio.Event()
 
     def connection_made(self, transport):
         self.transport = transport
 
     def data_received(self, data):
-        for byte in data:  # one by one: no client may depend on how its bytes arrive
+        for byte in data:
             self.connection.receive_data(bytes([byte]))
             while (message := self.connection.next_message()) is not NEED_DATA:
                 self.seen.append(message)
                 self.answer(message)
             self.transport.write(self.connection.data_to_send())
+
+    def connection_lost(self, exception):
+        self.closed.set()
 
     def answer(self, message):
         match message:
@@ -60,9 +60,9 @@ def test_a_real_client_connects(library, max_version, version):
         agreed, next_id, accounts = client.serverVersion(), client.getReqId(), client.getAccounts()
 
         client.disconnect()
+        await gateway.closed.wait()
         server.close()
         await server.wait_closed()
-        await asyncio.sleep(0.05)
         return agreed, next_id, accounts, time, gateway
 
     agreed, next_id, accounts, time, gateway = asyncio.run(asyncio.wait_for(scenario(), 10))

@@ -192,6 +192,7 @@ def test_a_broken_stream_ends_the_connection(case, data):
     for _ in range(2):
         with pytest.raises(RemoteProtocolError) as caught:
             connection.next_message()
+        connection.receive_data(pack_fields(("5", "1")))
         assert type(caught.value) is RemoteProtocolError
     assert connection.state is State.FAILED
 
