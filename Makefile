@@ -52,7 +52,7 @@ clean: ## remove caches and the environment; the data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reset: $(VENV)/base.stamp ## delete the embedded servers' data: every order and the whole trail
-	@$(BIN)/python -m ibkr_site.stack reset
+	@$(BIN)/python -m ibkr_site.reset
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -69,6 +69,3 @@ $(VENV)/%.stamp: requirements/%.txt | $(BIN)/python
 	@# The project is importable wherever its environment is, before a `tests` package that eventkit leaves there.
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "project.pth").write_text(f"import sys; sys.path.insert(0, {str(pathlib.Path.cwd())!r})\n")'
 	@touch $@
-
-# Installing for development serves the tests too, and both serve a run.
-$(VENV)/base.stamp: $(if $(wildcard $(VENV)/test.stamp),$(VENV)/test.stamp)

@@ -2,9 +2,11 @@
 
 import logging.config
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_init, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
@@ -12,6 +14,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
 app = Celery("ibkr_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+# Seven lines on every start as root, about pickled messages: ours are JSON, and nothing else is accepted.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
 @setup_logging.connect

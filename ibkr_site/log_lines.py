@@ -17,3 +17,10 @@ class UtcFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         # A line break inside a message would let a client's text pose as a log line.
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+class WithTraceback(logging.Filter):
+    """Passes the records of exceptions only."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return bool(record.exc_info)

@@ -223,7 +223,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_PUBLISH_RETRY = False  # who rings does not wait; the sweep finds what nobody rang for
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_DEFAULT_QUEUE = GATEWAY_QUEUE
+CELERY_TASK_DEFAULT_QUEUE = GATEWAY_QUEUE  # also what a worker listens to when it is not told otherwise
 # Acknowledged before it runs: a bell lost with its worker is replaced by the sweep within seconds, while a late
 # redelivery would ring for an order that is no longer valid.
 CELERY_TASK_ACKS_LATE = False
@@ -255,12 +255,17 @@ LOG_LEVEL = env("LOG_LEVEL", default="INFO").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"with_traceback": {"()": "ibkr_site.log_lines.WithTraceback"}},
     "formatters": {"line": {"()": "ibkr_site.log_lines.UtcFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # Django's own handlers mail admins and print in another format.
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        # What was answered with an error status is on record as a request; here stands what went wrong in the code.
+        "django.request": {"filters": ["with_traceback"]},
+        # The session says in one line what ib_insync says in four, every time it tries to connect.
+        "ib_insync": {"level": "CRITICAL" if LOG_LEVEL != "DEBUG" else "DEBUG"},
         # A line per beat and per doorbell says nothing.
         "celery.beat": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -43,7 +43,7 @@ def main() -> int:
 def run(directory: Path, console: Console) -> int:
     """Start everything, keep it running until a signal comes, and stop it."""
     supervisor = Supervisor(console)
-    on_signals(supervisor, console)
+    stop_on_signals(supervisor)
     began = time.monotonic()
     first_time = not admin_password_file().exists()
     try:
@@ -58,8 +58,9 @@ def run(directory: Path, console: Console) -> int:
                 console("", line)
         supervisor.watch()
     finally:
+        console("", "stopping: the worker finishes what it began to tell the broker")
         supervisor.stop()
-        console("", "everything is stopped; the data is kept in " + str(directory))
+        console("", f"everything is stopped; the data is kept in {directory}")
     return 0
 
 
@@ -105,9 +106,9 @@ def worker() -> Program:
     return Program(
         name="worker",
         argv=[
+            # Pool, threads, prefetch and the gateway's queue are settings, so that this line is the same everywhere.
             *(sys.executable, "-m", "celery", "--quiet", "-A", "ibkr_site", "worker"),
-            *("--pool=threads", f"--concurrency={settings.WORKER_THREADS}", "--prefetch-multiplier=1"),
-            *("-Q", settings.GATEWAY_QUEUE, "--without-gossip", "--without-mingle", "--without-heartbeat"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ],
         env={"TZ": "UTC"},  # the broker's times without a zone are UTC, and ib_insync reads them as local
         stop_seconds=30,  # longer than the longest task: it is to finish what it began to tell the broker
@@ -124,7 +125,9 @@ def web() -> Program:
     return Program(
         name="web",
         argv=[
-            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"),
+            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"),
+            # It warns of more threads than cores; ours wait for the broker most of the time.
+            *("--log-level", "error"),
             *("--host", settings.HOST, "--port", str(settings.PORT)),
             *("--workers", str(settings.WEB_WORKERS), "--blocking-threads", str(settings.WEB_THREADS)),
             "ibkr_site.wsgi:application",
@@ -170,7 +173,7 @@ def refuse_taken_ports() -> None:
             )
 
 
-def on_signals(supervisor: Supervisor, console: Console) -> None:
+def stop_on_signals(supervisor: Supervisor) -> None:
     """Let Ctrl-C, a closed terminal and SIGTERM stop the stack."""
 
     def stop(number: int, _frame: FrameType | None) -> None:

@@ -1,12 +1,15 @@
 """A pytest plugin: PostgreSQL and a Redis-protocol server for the whole run, before Django reads its settings.
 
 Servers named by DATABASE_URL or REDIS_URL are used as they are; else embedded ones are started on free ports in a
-temporary directory, so that two runs can share a machine. Workers of xdist inherit the addresses.
+temporary directory, so that two runs can share a machine. Workers of xdist inherit the addresses. For anything else
+that wants such servers: `python -m tests.servers COMMAND …`.
 """
 
 import atexit
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -42,3 +45,9 @@ def start_servers() -> None:
     if not os.environ.get("REDIS_URL"):
         program, os.environ["REDIS_URL"] = embedded.valkey(directory)
         servers.start(program)
+
+
+if __name__ == "__main__":
+    os.environ["ENV_FILE"] = ""
+    start_servers()
+    sys.exit(subprocess.run(sys.argv[1:], check=False).returncode)
