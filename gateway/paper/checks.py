@@ -98,7 +98,10 @@ def check_modification(order: Order, asked: Placement, listing: Listing) -> None
         raise Refusal(105, "Order being modified does not match original order")
     if asked.order_type != order.order_type:
         raise Refusal(329, "Order modify failed. Cannot change to the new order type.")
-    if asked.quantity is not None and asked.quantity <= order.filled:
+
+
+def check_new_quantity(order: Order, quantity: Decimal) -> None:
+    if quantity <= order.filled:
         raise Refusal(104, "Cannot modify a filled order.")
 
 

@@ -265,6 +265,7 @@ class Exchange:
         checks.check_modification(order, asked, listing)
         checks.check_terms(asked, listing)
         assert asked.quantity is not None
+        checks.check_new_quantity(order, asked.quantity)
         more = asked.quantity - order.quantity
         if more > 0 and not order.parent_id and (text := self._unaffordable(order, more)):
             raise Refusal(201, text)

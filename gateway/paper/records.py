@@ -5,7 +5,7 @@ stand, executions since the line before, and the counters; `prices` only now and
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -21,6 +21,7 @@ Record = dict[str, Any]
 Listings = Mapping[str, Listing]
 
 ORDER_FIELDS = tuple(field.name for field in fields(Order))
+COUNTERS = tuple(field.name for field in fields(Counters))
 EXECUTION_FIELDS = tuple(field.name for field in fields(Execution))
 _DECIMALS = {
     field.name for kind in (Order, Execution) for field in fields(kind) if field.type in (Decimal, Decimal | None)
@@ -32,6 +33,10 @@ def order_record(order: Order) -> Record:
     return {name: _plain(getattr(order, name)) for name in ORDER_FIELDS}
 
 
+def counters_record(counters: Counters) -> Record:
+    return {name: getattr(counters, name) for name in COUNTERS}
+
+
 def execution_record(execution: Execution) -> Record:
     return {name: _plain(getattr(execution, name)) for name in EXECUTION_FIELDS}
 
@@ -40,7 +45,7 @@ def exchange_record(exchange: Exchange) -> Record:
     register = exchange.register
     return {
         "day": exchange.day.isoformat(),
-        "counters": asdict(register.counters),
+        "counters": counters_record(register.counters),
         "orders": [order_record(order) for order in (*register.working.values(), *register.completed.values())],
         "executions": [execution_record(execution) for execution in register.executions],
         "accounts": {

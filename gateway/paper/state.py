@@ -11,13 +11,13 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from gateway.paper.exchange import Exchange
 from gateway.paper.orders import Event, Executed, Execution, Held, Opened, Order, StatusChanged
 from gateway.paper.records import (
     Record,
+    counters_record,
     exchange_record,
     execution_record,
     order_record,
@@ -85,7 +85,7 @@ class Store:
                 if key in register.working or key in register.completed
             ],
             "executions": [execution_record(execution) for execution in self._executions],
-            "counters": asdict(register.counters),
+            "counters": counters_record(register.counters),
         }
         if self._prices:
             line["prices"] = prices_record(self._exchange)
