@@ -1,9 +1,10 @@
 """The real clients as witnesses of the TWS wire: their objects made from our values, their ends of the wire bare.
 
-Every order of the tests has another value in each attribute, so that two attributes that changed places cannot hide.
+The orders of the tests have another value in each attribute, so that two attributes that changed places cannot hide.
 """
 
 import asyncio
+import itertools
 import logging
 import re
 import types
@@ -78,15 +79,16 @@ CONDITIONS = (
 )
 
 
-def distinct(kind, **given):
+def distinct(kind, *, flag=lambda ordinal: True, **given):
     """A value of the dataclass with another value in each attribute, so that a swap of two cannot hide."""
     values = dict(given)
+    flags = itertools.count()
     for number, (name, hint) in enumerate(get_type_hints(kind).items(), start=2):
         if name in values:
             continue
         choices = hint.__args__ if isinstance(hint, types.UnionType) else (hint,)
         if bool in choices:
-            values[name] = True
+            values[name] = flag(next(flags))
         elif int in choices:
             values[name] = number
         elif D in choices:
@@ -96,13 +98,18 @@ def distinct(kind, **given):
     return kind(**values)
 
 
-EVERY_ATTRIBUTE = distinct(
-    Order,
-    order_type="PEG BENCH",
-    algo_params=(TagValue(tag="adaptivePriority", value="Normal"),),
-    conditions=CONDITIONS,
-    compete_against_best_offset=D("0.02"),
-)
+# One order cannot tell thirty flags from each other; in five, by the binary digits of their number, no two are alike.
+EVERY_ATTRIBUTE = [
+    distinct(
+        Order,
+        flag=lambda ordinal, digit=digit: bool(ordinal >> digit & 1),
+        order_type="PEG BENCH",
+        algo_params=(TagValue(tag="adaptivePriority", value="Normal"),),
+        conditions=CONDITIONS,
+        compete_against_best_offset=D("0.02"),
+    )
+    for digit in range(5)
+]
 
 # What a message does not carry has its default there.
 NOT_PLACED = {

@@ -163,12 +163,12 @@ def as_placed(order, version, *, without=frozenset()):
 
 UNSET = Order(display_size=0)
 ORDERS = [
-    ("every attribute", CONTRACT, EVERY_ATTRIBUTE, NOT_PLACED),
+    *[("every attribute", CONTRACT, order, NOT_PLACED) for order in EVERY_ATTRIBUTE],
     (
         "combination",
         BAG,
         replace(
-            EVERY_ATTRIBUTE,
+            EVERY_ATTRIBUTE[0],
             combo_legs=(OrderComboLeg(price=D("1.5")), OrderComboLeg()),
             smart_combo_routing_params=(TagValue(tag="NonGuaranteed", value="1"),),
         ),
@@ -219,10 +219,11 @@ def test_orders_are_read_to_their_last_field(client, library, version, case, con
     assert placed == m.PlaceOrder(order_id=21, contract=contract, order=as_placed(order, version, without=without))
 
 
+@pytest.mark.parametrize("order", EVERY_ATTRIBUTE, ids=["0", "1", "2", "3", "4"])
 @pytest.mark.parametrize("library", [ib_insync, ib_async])
-def test_an_order_read_from_us_and_sent_back_is_read_whole(library, caplog):
+def test_an_order_read_from_us_and_sent_back_is_read_whole(library, order, caplog):
     version = 176
-    ours = replace(EVERY_ATTRIBUTE, delta_neutral_order_type="", volatility=None)
+    ours = replace(order, delta_neutral_order_type="", volatility=None)
     opened = m.OpenOrder(
         order_id=21, client_id=7, perm_id=9, contract=CONTRACT, order=ours, state=OrderState(status="Submitted")
     )

@@ -91,15 +91,16 @@ def test_simple_responses_are_decoded(library, version, message, call, caplog):
     assert decoded(library, version, message, caplog) == call
 
 
+@pytest.mark.parametrize("ours", EVERY_ATTRIBUTE, ids=["0", "1", "2", "3", "4"])
 @every_client
-def test_an_open_order_is_decoded(library, version, caplog):
+def test_an_open_order_is_decoded(library, version, ours, caplog):
     state = distinct(OrderState)
     message = m.OpenOrder(
         order_id=21,
         client_id=7,
         perm_id=900,
         contract=CONTRACT,
-        order=EVERY_ATTRIBUTE,
+        order=ours,
         state=state,
         allocation="900.0/DU1/100",
     )
@@ -108,12 +109,12 @@ def test_an_open_order_is_decoded(library, version, caplog):
 
     assert (name, order_id, order.orderId, order.clientId, order.permId) == ("openOrder", 21, 21, 7, 900)
     assert_same(CONTRACT, contract, without=NOT_IN_REPORTS)
-    assert_same(EVERY_ATTRIBUTE, order, without=NOT_OPEN | off_the_wire(version) | SPECIAL)
+    assert_same(ours, order, without=NOT_OPEN | off_the_wire(version) | SPECIAL)
     assert_same(state, order_state)
-    assert_special(EVERY_ATTRIBUTE, order, library)
+    assert_special(ours, order, library)
     tier = order.softDollarTier
-    assert (tier.name, tier.val) == (EVERY_ATTRIBUTE.soft_dollar_name, EVERY_ATTRIBUTE.soft_dollar_value)
-    assert tier.displayName == EVERY_ATTRIBUTE.soft_dollar_display_name
+    assert (tier.name, tier.val) == (ours.soft_dollar_name, ours.soft_dollar_value)
+    assert tier.displayName == ours.soft_dollar_display_name
 
 
 def assert_special(ours, order, library):
@@ -160,12 +161,13 @@ def test_a_combination_s_open_order_is_decoded(library, version, caplog):
     assert [(p.tag, p.value) for p in read.smartComboRoutingParams] == [("NonGuaranteed", "1")]
 
 
+@pytest.mark.parametrize("ours", EVERY_ATTRIBUTE, ids=["0", "1", "2", "3", "4"])
 @every_client
-def test_a_completed_order_is_decoded(library, version, caplog):
+def test_a_completed_order_is_decoded(library, version, ours, caplog):
     message = m.CompletedOrder(
         perm_id=900,
         contract=CONTRACT,
-        order=EVERY_ATTRIBUTE,
+        order=ours,
         status="Cancelled",
         filled_quantity=D("40.5"),
         parent_perm_id=899,
@@ -177,10 +179,8 @@ def test_a_completed_order_is_decoded(library, version, caplog):
 
     assert (name, order.permId, order.parentPermId, order.filledQuantity) == ("completedOrder", 900, 899, 40.5)
     assert_same(CONTRACT, contract, without=NOT_IN_REPORTS)
-    assert_same(
-        EVERY_ATTRIBUTE, order, without=NOT_COMPLETED | off_the_wire(version) - {"auto_cancel_parent"} | SPECIAL
-    )
-    assert_special(EVERY_ATTRIBUTE, order, library)
+    assert_same(ours, order, without=NOT_COMPLETED | off_the_wire(version) - {"auto_cancel_parent"} | SPECIAL)
+    assert_special(ours, order, library)
     assert (state.status, state.completedTime) == ("Cancelled", "20260105 15:00:00 US/Eastern")
     assert state.completedStatus == "Cancelled by Trader"
 
