@@ -17,6 +17,10 @@ class NoAccount(Exception):
     """No account is known, or several are and none was chosen; the text says what to do."""
 
 
+class NoAccountYet(NoAccount):
+    """The gateway worker has never been connected, so it could not learn which accounts there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The session's row together with whether it can be trusted now."""
@@ -28,7 +32,11 @@ class Standing:
 
 def standing(gateway: str, *, now: datetime) -> Standing:
     """How the session stands; never raises."""
-    session = GatewaySession.objects.filter(pk=gateway).first()
+    return standing_of(GatewaySession.objects.filter(pk=gateway).first(), now=now)
+
+
+def standing_of(session: GatewaySession | None, *, now: datetime) -> Standing:
+    """The same for a row at hand."""
     if session is None:
         return Standing(None, False, "no gateway worker has reported yet: start one")
     if session.state != SessionState.READY:
@@ -47,15 +55,15 @@ def require_fresh(gateway: str, *, now: datetime) -> GatewaySession:
 
 
 def chosen_account(gateway: str, *, configured: str) -> str:
-    """The configured account, else the only one. Raises: NoAccount."""
+    """The configured account, else the only one. Raises: NoAccount, NoAccountYet."""
     known = list(BrokerAccount.objects.filter(session_id=gateway).order_by("pk").values_list("pk", flat=True))
+    if not known:
+        raise NoAccountYet("No account is known yet: the gateway worker has not connected")
+    served = ", ".join(known)
     if configured:
         if configured not in known:
-            served = ", ".join(known) or "none yet"
             raise NoAccount(f"IB_ACCOUNT is {configured}, which this gateway does not serve (it serves: {served})")
         return configured
-    if len(known) == 1:
-        return known[0]
-    if known:
-        raise NoAccount(f"The gateway serves several accounts ({', '.join(known)}): set IB_ACCOUNT to one of them")
-    raise NoAccount("No account is known yet: the gateway worker has not connected")
+    if len(known) > 1:
+        raise NoAccount(f"The gateway serves several accounts ({served}): set IB_ACCOUNT to one of them")
+    return known[0]

@@ -91,6 +91,7 @@ LANGUAGE_CODE = "en-us"
 
 INSTALLED_APPS = [
     "unfold",  # before the admin, whose templates it replaces
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -120,6 +121,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "ibkr_site" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -205,6 +207,9 @@ UNFOLD = {
     "SITE_SYMBOL": "receipt_long",
     "SITE_URL": "/docs",
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_HISTORY": False,
+    "ENVIRONMENT": "ibkr_site.dashboard.trading_mode",
+    "DASHBOARD_CALLBACK": "ibkr_site.dashboard.at_a_glance",
 }
 
 # --- Celery --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,123 @@
+"""The admin's pages about sessions, accounts and holdings, and about who may log in."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts.display import amount, badge, moment
+from accounts.freshness import standing_of
+from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
+from accounts.review import AccountFilter, ReviewAdmin, SymbolFilter
+
+admin.site.unregister([User, Group])
+
+
+@admin.register(User)
+class ReviewerAdmin(UserAdmin, ModelAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class ReviewerGroupAdmin(GroupAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(GatewaySession)
+class GatewaySessionAdmin(ReviewAdmin):
+    list_display = ("name", "current_state", "explanation", "since", "heard", "client_id", "endpoint", "epoch")
+    readonly_fields = ("current_state", "explanation", "since", "heard")
+    fieldsets: ClassVar = [
+        (None, {"fields": ("name", "current_state", "explanation", "since", "heard")}),
+        ("Connection", {"fields": ("endpoint", "client_id", "epoch", "connection", "next_order_id", "accounts")}),
+        ("Answers", {"fields": ("open_orders_wanted_at", "open_orders_as_of", "open_perm_ids", "executions_as_of")}),
+    ]
+
+    @admin.display(description="state")
+    def current_state(self, session: GatewaySession) -> SafeString:
+        return badge(session.state, session.state.replace("_", " ").capitalize())
+
+    @admin.display(description="reason")
+    def explanation(self, session: GatewaySession) -> str:
+        # The row says what the worker last knew; a worker that died could not write that it did.
+        return standing_of(session, now=timezone.now()).reason or "in order"
+
+    @admin.display(description="since (UTC)")
+    def since(self, session: GatewaySession) -> str:
+        return moment(session.state_since)
+
+    @admin.display(description="last heard (UTC)")
+    def heard(self, session: GatewaySession) -> str:
+        return moment(session.heard_at)
+
+
+@admin.register(BrokerAccount)
+class BrokerAccountAdmin(ReviewAdmin):
+    list_display = ("id", "session_id", "first_seen")
+    fields = ("id", "session", "first_seen")
+    readonly_fields = ("first_seen",)
+    search_fields = ("id",)
+
+    @admin.display(description="first seen (UTC)")
+    def first_seen(self, account: BrokerAccount) -> str:
+        return moment(account.first_seen_at)
+
+
+@admin.register(AccountValue)
+class AccountValueAdmin(ReviewAdmin):
+    list_display = ("account_id", "key", "value", "currency", "at")
+    list_filter = (AccountFilter,)
+    search_fields = ("key",)
+    ordering = ("account", "key", "currency")
+    fields = ("account", "key", "value", "currency", "at")
+    readonly_fields = ("at",)
+
+    @admin.display(description="as of (UTC)")
+    def at(self, value: AccountValue) -> str:
+        return moment(value.as_of)
+
+
+@admin.register(Position)
+class PositionAdmin(ReviewAdmin):
+    list_display = (
+        "account_id",
+        "symbol",
+        "security_type",
+        "holding",
+        "cost",
+        "price",
+        "worth",
+        "currency",
+        "at",
+    )
+    list_filter = (AccountFilter, SymbolFilter)
+    ordering = ("account", "symbol")
+    fields = ("account", "symbol", "con_id", "security_type", "holding", "cost", "price", "worth", "currency", "at")
+    readonly_fields = ("holding", "cost", "price", "worth", "at")
+
+    @admin.display(description="quantity", ordering="quantity")
+    def holding(self, position: Position) -> str:
+        return amount(position.quantity)
+
+    @admin.display(description="average cost")
+    def cost(self, position: Position) -> str:
+        return amount(position.average_cost, places=4)
+
+    @admin.display(description="market price")
+    def price(self, position: Position) -> str:
+        return amount(position.market_price, places=4)
+
+    @admin.display(description="market value", ordering="market_value")
+    def worth(self, position: Position) -> str:
+        return amount(position.market_value, places=2)
+
+    @admin.display(description="as of (UTC)")
+    def at(self, position: Position) -> str:
+        return moment(position.as_of)
