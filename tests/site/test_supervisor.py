@@ -45,6 +45,13 @@ def is_alive(pid):
     return status.exists() and "State:\tZ" not in status.read_text()
 
 
+def wait_until_gone(pid, seconds=5):
+    deadline = time.monotonic() + seconds
+    while is_alive(pid):
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.01)
+
+
 def test_output_is_passed_on_line_by_line_under_the_name(programs, lines):
     programs.complete(python("talker", "import sys; print('one'); print('two', file=sys.stderr)"))
 
@@ -128,7 +135,7 @@ def test_what_a_program_started_itself_is_ended_with_it(programs, tmp_path):
 
     programs.stop()
 
-    assert not is_alive(grandchild)
+    wait_until_gone(grandchild)
 
 
 @needs_proc  # and only Linux tells children of their parent's death
@@ -147,10 +154,7 @@ time.sleep(60)
         assert is_alive(orphan)
         owner.kill()
 
-    deadline = time.monotonic() + 5
-    while is_alive(orphan):
-        assert time.monotonic() < deadline, "it lives on"
-        time.sleep(0.01)
+    wait_until_gone(orphan)
 
 
 def test_a_program_that_ends_while_starting_is_named_with_its_last_words(programs, tmp_path):

@@ -1,0 +1,204 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from ibkr_site import checks
+from ibkr_site.environment import Environment
+from ibkr_site.secret_files import generated_secret, read_secret, write_secret
+
+ROOT = Path(__file__).parents[2]
+READ = """
+import json
+from ibkr_site import settings
+print(json.dumps({name: str(getattr(settings, name)) for name in dir(settings) if name.isupper()}))
+"""
+
+
+def read_settings(tmp_path, **variables):
+    """The settings of a process with these variables only; its last line of complaint when it does not start."""
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": "", "DATA_DIR": str(tmp_path), **variables}
+    process = subprocess.run([sys.executable, "-c", READ], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return json.loads(process.stdout) if process.returncode == 0 else process.stderr.strip().splitlines()[-1]
+
+
+def documented():
+    return dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+
+def test_every_variable_is_documented_and_every_documented_one_is_read():
+    read = set(re.findall(r'\benv(?:\.\w+)?\("([A-Z_]+)"', (ROOT / "ibkr_site" / "settings.py").read_text()))
+    compose = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
+
+    assert read | {"ENV_FILE"} <= set(documented())
+    assert set(documented()) <= read | compose | {"ENV_FILE"}
+
+
+def test_the_documented_defaults_are_the_defaults(tmp_path):
+    shown = {name: value for name, value in documented().items() if name not in ("DATA_DIR", "ENV_FILE")}
+
+    assert read_settings(tmp_path, **shown) == read_settings(tmp_path)
+
+
+def test_paper_on_loopback_is_what_nothing_set_means(tmp_path):
+    settings = read_settings(tmp_path)
+
+    assert (settings["HOST"], settings["PORT"], settings["DEBUG"]) == ("127.0.0.1", "8000", "False")
+    assert (settings["TRADING_MODE"], settings["IB_HOST"], settings["IB_PORT"]) == ("paper", "127.0.0.1", "4002")
+    assert settings["PAPER_GATEWAY"] == settings["EMBEDDED_POSTGRES"] == settings["EMBEDDED_REDIS"] == "True"
+
+
+@pytest.mark.parametrize("variable", [{"IB_HOST": "10.0.0.9"}, {"IB_PORT": "7497"}])
+def test_naming_a_gateway_replaces_ours(tmp_path, variable):
+    settings = read_settings(tmp_path, **variable)
+
+    assert settings["PAPER_GATEWAY"] == "False"
+    assert settings.items() >= variable.items()
+
+
+def test_the_paper_port_is_where_the_worker_connects(tmp_path):
+    assert read_settings(tmp_path, PAPER_PORT="4999")["IB_PORT"] == "4999"
+
+
+def test_addresses_left_by_embedded_servers_are_found(tmp_path):
+    write_secret(tmp_path / "database_url", "postgres://postgres:x@127.0.0.1:7777/ibkr")
+    write_secret(tmp_path / "redis_url", "redis://:x@127.0.0.1:8888/0")
+
+    settings = read_settings(tmp_path)
+
+    assert "'PORT': 7777" in settings["DATABASES"]
+    assert settings["CELERY_BROKER_URL"] == "redis://:x@127.0.0.1:8888/0"
+    assert settings["EMBEDDED_POSTGRES"] == "True"
+
+
+def test_a_secret_may_be_given_as_a_file(tmp_path):
+    (tmp_path / "given").write_text("from a file\n")
+
+    assert read_settings(tmp_path, SECRET_KEY_FILE=str(tmp_path / "given"))["SECRET_KEY"] == "from a file"
+    assert not (tmp_path / "secret_key").exists()
+
+
+def test_the_secret_key_is_made_up_once_for_its_owner_only(tmp_path):
+    first = read_settings(tmp_path)["SECRET_KEY"]
+
+    assert len(first) > 50
+    assert read_settings(tmp_path)["SECRET_KEY"] == first
+    assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_of_variables_gives_way_to_the_environment(tmp_path):
+    (tmp_path / "env").write_text("PORT=8111\nPAPER_PORT=4111\n")
+
+    settings = read_settings(tmp_path, ENV_FILE=str(tmp_path / "env"), PORT="8222")
+
+    assert (settings["PORT"], settings["PAPER_PORT"]) == ("8222", "4111")
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [
+        ({"PORT": "eighty"}, "PORT has a wrong value: invalid literal for int() with base 10: 'eighty'"),
+        ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE cannot be read: "),
+        ({"DATABASE_URL": "sqlite:///x"}, "DATABASE_URL must start with postgres://: "),
+        ({"HOST": "0.0.0.0"}, "HOST=0.0.0.0 would let anyone who reaches this machine place orders"),
+        ({"TRADING_MODE": "live"}, "TRADING_MODE=live needs IB_PORT"),
+        ({"IB_PORT": "4001"}, "IB_PORT=4001 is a live trading port but TRADING_MODE is paper"),
+        ({"PLACEMENT_WAIT_SECONDS": "60"}, "PLACEMENT_WAIT_SECONDS=60 must lie between 0 and ORDER_VALID_SECONDS=10"),
+    ],
+)
+def test_misuse_is_refused_in_one_line_that_names_the_variable(tmp_path, variables, complaint):
+    refusal = read_settings(tmp_path, **variables)
+
+    assert refusal.startswith(f"django.core.exceptions.ImproperlyConfigured: {complaint}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "port", "account"),
+    [
+        ("paper", None, ""),
+        ("paper", 4002, "DU123"),
+        ("paper", 7497, "DF123"),
+        ("paper", 5000, "du123"),
+        ("live", 4001, "U123"),
+        ("live", 7496, "F123"),
+        ("live", 5000, "U123"),
+    ],
+)
+def test_mode_port_and_account_that_agree(mode, port, account):
+    checks.refuse_mode_mismatch(trading_mode=mode, ib_port=port, account=account)
+
+
+@pytest.mark.parametrize(
+    ("mode", "port", "account", "named"),
+    [
+        ("paper", 4001, "", "IB_PORT=4001"),
+        ("paper", 7496, "DU123", "IB_PORT=7496"),
+        ("paper", None, "U123", "IB_ACCOUNT=U123"),
+        ("live", None, "U123", "IB_PORT"),
+        ("live", 4002, "U123", "IB_PORT=4002"),
+        ("live", 7497, "U123", "IB_PORT=7497"),
+        ("live", 4001, "", "IB_ACCOUNT"),
+        ("live", 4001, "DU123", "IB_ACCOUNT=DU123"),
+        ("real", 4001, "U123", "TRADING_MODE=real"),
+    ],
+)
+def test_mode_port_and_account_that_do_not_agree(mode, port, account, named):
+    with pytest.raises(ImproperlyConfigured, match=named) as refusal:
+        checks.refuse_mode_mismatch(trading_mode=mode, ib_port=port, account=account)
+
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.5", False),
+        ("localhost.example.org", False),
+        ("", False),
+    ],
+)
+def test_what_only_this_machine_can_reach(host, loopback):
+    assert checks.is_loopback(host) is loopback
+
+
+def test_an_open_network_can_be_trusted():
+    checks.refuse_open_network(host="0.0.0.0", trust_network=True)
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch):
+    monkeypatch.setenv("SOME_NUMBER", "")
+
+    assert Environment().int("SOME_NUMBER", default=7) == 7
+
+
+def test_a_deployment_check_finds_nothing_to_complain_about(tmp_path):
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": "", "DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+
+    for https in ("off", "on"):
+        result = subprocess.run(command, cwd=ROOT, env={**environment, "HTTPS": https}, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+
+
+def test_secrets_are_replaced_whole_and_read_without_their_line_end(tmp_path):
+    file = tmp_path / "secret"
+    assert read_secret(file, default="none") == "none"
+
+    write_secret(file, "one")
+    write_secret(file, "two")
+
+    assert read_secret(file, default="none") == "two"
+    assert generated_secret(file) == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
