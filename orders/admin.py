@@ -1,53 +1,21 @@
 """The admin's pages for reviewing orders, executions and requests. For looking only: see accounts.review."""
 
-import json
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter, RadioFilter
 
 from accounts.display import NOTHING, amount, badge, moment
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
-from orders import stamps, timeline
+from orders import presentation, stamps, timeline
 from orders.models import Commission, Execution, Order, OrderRequest, RequestAnswer
-from orders.vocabulary import OrderStatus, OrderType
+from orders.vocabulary import OrderStatus
 
-
-def status_badge(order: Order) -> SafeString:
-    return badge(order.status, order.get_status_display())
-
-
-def prices(order: Order) -> str:
-    """The prices of an order by what they are; a limit alone needs no name."""
-    named = [
-        f"{amount(price)}{name}"
-        for price, name in ((order.stop_price, " stop"), (order.limit_price, ""))
-        if price is not None
-    ]
-    if order.order_type == OrderType.STOP_LIMIT:
-        named[-1] += " limit"
-    return ", ".join(named) or NOTHING
-
-
-def pretty(body: str) -> str:
-    """JSON laid out; anything else as it came."""
-    try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
-        return body
-
-
-def order_link(order: Order) -> SafeString:
-    return format_html('<a href="{}">{}</a>', reverse("admin:orders_order_change", args=[order.pk]), order)
-
-
-def request_link(request: OrderRequest) -> SafeString:
-    return format_html('<a href="{}">{}</a>', reverse("admin:orders_orderrequest_change", args=[request.pk]), request)
+BREAK = mark_safe("<br>")
 
 
 class RecordAdmin(ReviewAdmin):
@@ -139,11 +107,11 @@ class OrderAdmin(RecordAdmin):
 
     @admin.display(description="price")
     def prices(self, order: Order) -> str:
-        return prices(order)
+        return presentation.prices(order)
 
     @admin.display(description="status")
     def status_now(self, order: Order) -> SafeString:
-        return status_badge(order)
+        return presentation.status_badge(order)
 
     @admin.display(description="filled")
     def filled(self, order: Order) -> str:
@@ -157,13 +125,13 @@ class OrderAdmin(RecordAdmin):
         asked = Q(pk=row.request_id) | Q(cancels=row)
         return {
             "order": row,
-            "status": status_badge(row),
-            "prices": prices(row),
+            "status": presentation.status_badge(row),
+            "prices": presentation.prices(row),
             "in_doubt": row.status == OrderStatus.IN_DOUBT,
             "timeline": timeline.entries(row.events.order_by("sequence")),
-            "executions": _executions(row.executions.order_by("executed_at", "pk")),
-            "requests": _requests(OrderRequest.objects.filter(asked).order_by("pk")),
-            "legs": _with_badges(Order.objects.filter(request=row.request_id).exclude(pk=row.pk).order_by("pk"))
+            "executions": presentation.executions(row.executions.order_by("executed_at", "pk")),
+            "requests": presentation.requests(OrderRequest.objects.filter(asked).order_by("pk")),
+            "legs": presentation.legs(Order.objects.filter(request=row.request_id).exclude(pk=row.pk).order_by("pk"))
             if row.request_id
             else [],
         }
@@ -200,7 +168,7 @@ class ExecutionAdmin(RecordAdmin):
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
-        return _with_standing(super().get_queryset(request)).select_related("order")
+        return presentation.with_standing(super().get_queryset(request)).select_related("order")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
@@ -233,7 +201,7 @@ class ExecutionAdmin(RecordAdmin):
 
     @admin.display(description="order")
     def of_order(self, execution: Execution) -> SafeString | str:
-        return order_link(execution.order) if execution.order else NOTHING
+        return presentation.order_link(execution.order) if execution.order else NOTHING
 
     def facts(self, row: Any) -> dict[str, Any]:
         return {
@@ -286,64 +254,16 @@ class OrderRequestAdmin(RecordAdmin):
 
     @admin.display(description="answered")
     def answered(self, request: Any) -> SafeString | str:
-        return answer_badge(request.status_code) if request.status_code else NOTHING
+        return presentation.answer_badge(request.status_code) if request.status_code else NOTHING
 
     @admin.display(description="orders")
     def led_to(self, request: OrderRequest) -> SafeString | str:
         about = [request.cancels] if request.cancels else list(request.orders.all())
-        return format_html_join(format_html("<br>"), "{}", ((order_link(order),) for order in about)) or NOTHING
+        return format_html_join(BREAK, "{}", ((presentation.order_link(order),) for order in about)) or NOTHING
 
     def facts(self, row: OrderRequest) -> dict[str, Any]:
         return {
-            "asked": _requests(OrderRequest.objects.filter(pk=row.pk))[0],
-            "legs": _with_badges(row.orders.order_by("pk")),
-            "cancels": order_link(row.cancels) if row.cancels else "",
+            "asked": presentation.requests(OrderRequest.objects.filter(pk=row.pk))[0],
+            "legs": presentation.legs(row.orders.order_by("pk")),
+            "cancels": presentation.order_link(row.cancels) if row.cancels else "",
         }
-
-
-def answer_badge(status_code: int) -> SafeString:
-    return badge(f"http-{status_code // 100}", str(status_code))
-
-
-def _with_standing(rows: QuerySet[Execution]) -> QuerySet[Execution]:
-    """Executions with what they cost, and whether a later one took their place."""
-    later = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id")).exclude(replaces="")
-    charges = Commission.objects.filter(exec_id=OuterRef("exec_id")).order_by("-pk")
-    return rows.annotate(
-        is_replaced=Exists(later),
-        charged=Subquery(charges.values("amount")[:1]),
-        charged_in=Subquery(charges.values("currency")[:1]),
-    )
-
-
-def _executions(rows: QuerySet[Execution]) -> list[dict[str, Any]]:
-    return [
-        {
-            "row": row,
-            "standing": badge("replaced" if row.is_replaced else "effective"),
-            "commission": f"{amount(row.charged)} {row.charged_in}" if row.charged is not None else NOTHING,
-        }
-        for row in _with_standing(rows)
-    ]
-
-
-def _requests(rows: QuerySet[OrderRequest]) -> list[dict[str, Any]]:
-    return [
-        {
-            "row": row,
-            "link": request_link(row),
-            "body": pretty(row.body),
-            "answers": [
-                (answer, answer_badge(answer.status_code), json.dumps(answer.body, indent=2, ensure_ascii=False))
-                for answer in sorted(row.answers.all(), key=lambda answer: answer.pk)
-            ],
-        }
-        for row in rows.prefetch_related("answers")
-    ]
-
-
-def _with_badges(orders: QuerySet[Order]) -> list[dict[str, Any]]:
-    return [
-        {"order": order, "link": order_link(order), "status": status_badge(order), "prices": prices(order)}
-        for order in orders
-    ]

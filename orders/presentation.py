@@ -1,0 +1,96 @@
+"""Rows of the record as the review pages show them: labels, links and what belongs to a row.
+
+Each function that takes a query set costs the same number of queries whatever it finds.
+"""
+
+import json
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.display import NOTHING, amount, badge
+from orders.models import Commission, Execution, Order, OrderRequest
+from orders.vocabulary import OrderType
+
+
+def status_badge(order: Order) -> SafeString:
+    return badge(order.status, order.get_status_display())
+
+
+def prices(order: Order) -> str:
+    """The prices of an order by what they are; a limit alone needs no name."""
+    named = [
+        f"{amount(price)}{name}"
+        for price, name in ((order.stop_price, " stop"), (order.limit_price, ""))
+        if price is not None
+    ]
+    if order.order_type == OrderType.STOP_LIMIT:
+        named[-1] += " limit"
+    return ", ".join(named) or NOTHING
+
+
+def pretty(body: str) -> str:
+    """JSON laid out; anything else as it came."""
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        return body
+
+
+def order_link(order: Order) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse("admin:orders_order_change", args=[order.pk]), order)
+
+
+def request_link(request: OrderRequest) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse("admin:orders_orderrequest_change", args=[request.pk]), request)
+
+
+def answer_badge(status_code: int) -> SafeString:
+    return badge(f"http-{status_code // 100}", str(status_code))
+
+
+def with_standing(rows: QuerySet[Execution]) -> QuerySet[Execution]:
+    """Executions with what they cost, and whether a later one took their place."""
+    later = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id")).exclude(replaces="")
+    charges = Commission.objects.filter(exec_id=OuterRef("exec_id")).order_by("-pk")
+    return rows.annotate(
+        is_replaced=Exists(later),
+        charged=Subquery(charges.values("amount")[:1]),
+        charged_in=Subquery(charges.values("currency")[:1]),
+    )
+
+
+def executions(rows: QuerySet[Execution]) -> list[dict[str, Any]]:
+    return [
+        {
+            "row": row,
+            "standing": badge("replaced" if row.is_replaced else "effective"),
+            "commission": f"{amount(row.charged)} {row.charged_in}" if row.charged is not None else NOTHING,
+        }
+        for row in with_standing(rows)
+    ]
+
+
+def requests(rows: QuerySet[OrderRequest]) -> list[dict[str, Any]]:
+    return [
+        {
+            "row": row,
+            "link": request_link(row),
+            "body": pretty(row.body),
+            "answers": [
+                (answer, answer_badge(answer.status_code), json.dumps(answer.body, indent=2, ensure_ascii=False))
+                for answer in sorted(row.answers.all(), key=lambda answer: answer.pk)
+            ],
+        }
+        for row in rows.prefetch_related("answers")
+    ]
+
+
+def legs(orders: QuerySet[Order]) -> list[dict[str, Any]]:
+    return [
+        {"order": order, "link": order_link(order), "status": status_badge(order), "prices": prices(order)}
+        for order in orders
+    ]
