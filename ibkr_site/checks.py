@@ -5,6 +5,7 @@ says what to do. Called from settings, so that no process, not even a shell, sta
 """
 
 import ipaddress
+from collections.abc import Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -34,8 +35,7 @@ def refuse_open_network(*, host: str, trust_network: bool) -> None:
 
 def refuse_mode_mismatch(*, trading_mode: str, ib_port: int | None, account: str) -> None:
     """Mode, port and account prefix must say the same: paper, or real money."""
-    if trading_mode not in ("paper", "live"):
-        raise ImproperlyConfigured(f"TRADING_MODE={trading_mode} is unknown: use TRADING_MODE=paper or live.")
+    refuse_unknown_choice("TRADING_MODE", trading_mode, choices=("paper", "live"))
     # IB's paper account numbers start with D (DU, DF), live ones never do.
     paper_account = account.upper().startswith("D")
     if trading_mode == "paper":
@@ -71,3 +71,9 @@ def refuse_wrong_waits(*, placement_wait: float, order_valid: float) -> None:
         raise ImproperlyConfigured(
             f"PLACEMENT_WAIT_SECONDS={placement_wait:g} must lie between 0 and ORDER_VALID_SECONDS={order_valid:g}."
         )
+
+
+def refuse_unknown_choice(name: str, value: str, *, choices: Sequence[str]) -> None:
+    """A word that is none of those we know must not be taken for the default."""
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value} is unknown: use {' or '.join(choices)}.")

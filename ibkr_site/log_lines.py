@@ -1,20 +1,30 @@
-"""How a log line looks: `12:00:03.123 WARNING orders.dispatch: text`, times in UTC whatever the machine's zone."""
+"""How a log line looks: `2026-03-02 14:30:03.123Z WARNING orders.dispatch: text`, in UTC whatever the zone.
+
+What is logged for a request carries its id: `… orders.placing: [id] text`.
+"""
 
 import logging
 import time
+
+from ibkr_site.request_context import current_request_id
 
 
 class UtcFormatter(logging.Formatter):
     """One line per record; a traceback follows on lines of its own."""
 
-    converter = time.gmtime
     default_time_format = "%Y-%m-%d %H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(request)s%(message)s")
+
+    @staticmethod
+    def converter(timestamp: float | None) -> time.struct_time:
+        return time.gmtime(timestamp)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        request_id = current_request_id()
+        record.request = f"[{request_id}] " if request_id else ""
         # A line break inside a message would let a client's text pose as a log line.
         return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
 

@@ -70,6 +70,8 @@ PLACEMENT_WAIT_SECONDS = env.float("PLACEMENT_WAIT_SECONDS", default=8.0)
 ORDER_VALID_SECONDS = env.float("ORDER_VALID_SECONDS", default=10.0)
 CANCEL_WAIT_SECONDS = env.float("CANCEL_WAIT_SECONDS", default=8.0)
 checks.refuse_wrong_waits(placement_wait=PLACEMENT_WAIT_SECONDS, order_valid=ORDER_VALID_SECONDS)
+BRACKET_EXIT_TIME_IN_FORCE = env("BRACKET_EXIT_TIME_IN_FORCE", default="DAY").upper()
+checks.refuse_unknown_choice("BRACKET_EXIT_TIME_IN_FORCE", BRACKET_EXIT_TIME_IN_FORCE, choices=("DAY", "GTC"))
 EXECUTION_SYNC_SECONDS = env.float("EXECUTION_SYNC_SECONDS", default=30.0)
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=5.0)
 
@@ -108,6 +110,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "ibkr_site.request_context.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -179,11 +182,12 @@ else:
 
 REST_FRAMEWORK = {
     # JSON only: a cross-site form post is not an order.
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["ibkr_site.parsing.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["ibkr_site.rendering.NumberRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "ibkr_site.rendering.OneFormat",
     # An admin's session cookie is no API login.
     "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["ibkr_site.browser_safety.NotFromElsewhere"],
     "EXCEPTION_HANDLER": "ibkr_site.problems.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "COERCE_DECIMAL_TO_STRING": False,
@@ -199,6 +203,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"SideEnum": "orders.vocabulary.Side.values"},
+    # No badge from the validator's own site: these pages load nothing from elsewhere.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": ""},
 }
 
 UNFOLD = {

@@ -5,6 +5,7 @@
     ├── OrderNotFound          no order of ours, or none that can still be cancelled
     ├── NotOurs                the order belongs to another client of the gateway
     ├── AccountUnknown         no account to act for: none known yet, or several and none chosen
+    ├── InvalidKey             an idempotency key that is none
     ├── KeyReused              an idempotency key came again with another body
     ├── KeyInProgress          the first request with that key is still being worked on
     └── NotOwner               this process does not hold the broker session
@@ -33,6 +34,10 @@ class NotOurs(OrderError):
 
 
 class AccountUnknown(OrderError):
+    pass
+
+
+class InvalidKey(OrderError):
     pass
 
 

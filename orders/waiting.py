@@ -69,8 +69,13 @@ class Listener:
 listener = Listener()
 
 
-def until(look: Callable[[], T], *, key: str, done: Callable[[T], bool], seconds: float) -> T:
-    """Look again on every notification of `key`, until `done` says so or the time is up; the last look either way."""
+def until(
+    look: Callable[[], T], *, key: str, done: Callable[[T], bool], seconds: float, poll: float = POLL_SECONDS
+) -> T:
+    """Look again on every notification of `key`, until `done` says so or the time is up; the last look either way.
+
+    `poll`: seconds after which to look without one.
+    """
     deadline = time.monotonic() + seconds
     with listener.waiter(key) as event:
         while True:
@@ -79,7 +84,7 @@ def until(look: Callable[[], T], *, key: str, done: Callable[[T], bool], seconds
             left = deadline - time.monotonic()
             if done(seen) or left <= 0:
                 return seen
-            event.wait(min(POLL_SECONDS, left))
+            event.wait(min(poll, left))
 
 
 def listening_parameters() -> dict[str, Any]:

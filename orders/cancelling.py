@@ -1,0 +1,53 @@
+"""A cancellation from the request to its answer. The same two rules as in placing; a cancel may be repeated safely."""
+
+import logging
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.freshness import require_fresh
+from orders import answers, intake, journal, outcomes, tasks, waiting
+from orders.answers import Answer
+from orders.doorbell import ring
+from orders.intake import Asked
+from orders.models import Order
+from orders.outcomes import Outcome, Verdict
+
+log = logging.getLogger(__name__)
+
+
+def cancel(asked: Asked, *, perm_id: int) -> Answer:
+    """Cancel the order with that permanent id.
+
+    Raises, with nothing persisted: NotConnected, OrderNotFound, NotOurs, KeyReused, KeyInProgress, Replay.
+    """
+    require_fresh(settings.GATEWAY_NAME, now=timezone.now())
+    request = intake.request_cancel(asked, perm_id=perm_id, client_id=settings.IB_CLIENT_ID)
+    order = request.cancels
+    assert order is not None  # that is what request_cancel is for
+    try:
+        ring(tasks.cancel_order, order.pk)
+        _wait(order)
+        answer = answers.to_cancel(conclude(order), perm_id=perm_id)
+        intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled)
+    except Exception:
+        log.exception("what became of request %s could not be read", request.pk)
+        return answers.unknown_cancel(order)
+    return answer
+
+
+def conclude(order: Order) -> Outcome:
+    """The outcome of a cancellation that is waited for no longer: one that was not sent by now is taken back."""
+    outcome = outcomes.of_cancel(order.pk)
+    if outcome.verdict is Verdict.PENDING and intake.withdraw_cancel(order.pk):
+        return outcomes.of_cancel(order.pk)
+    return outcome
+
+
+def _wait(order: Order) -> None:
+    waiting.until(
+        lambda: outcomes.of_cancel(order.pk),
+        key=journal.topic(order),
+        done=lambda seen: seen.verdict is not Verdict.PENDING,
+        seconds=settings.CANCEL_WAIT_SECONDS,
+    )

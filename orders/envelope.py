@@ -1,0 +1,77 @@
+"""What stands on a request besides its fields: its bytes, who sent it, and under which key.
+
+Never refuses: a request that cannot be read is kept as far as it can.
+"""
+
+import hashlib
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import UnreadablePostError
+from django.http.request import RawPostDataException
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from orders.errors import InvalidKey
+from orders.intake import Asked
+from orders.vocabulary import Actor
+
+KEPT_BYTES = 16 * 1024
+KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")  # 1 to 255 printable characters of ASCII
+
+
+def received(request: Request) -> Asked:
+    """The request as it came. A key that is none is left out: see `require_well_formed_key`."""
+    body = _body(request)
+    key = request.headers.get("Idempotency-Key")
+    return Asked(
+        endpoint=request.path.rstrip("/")[:40],
+        body=_kept(body),
+        body_digest=_digest(request, body),
+        actor=Actor.API,
+        remote_address=request.META.get("REMOTE_ADDR", "")[:64],
+        request_id=request.headers.get("X-Request-Id", "")[:64],
+        idempotency_key=key if key is not None and KEY.fullmatch(key) else None,
+    )
+
+
+def require_well_formed_key(request: Request) -> None:
+    """Raises: InvalidKey."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not KEY.fullmatch(key):
+        raise InvalidKey("Idempotency-Key must be 1 to 255 printable ASCII characters")
+
+
+def _body(request: Request) -> bytes:
+    # Reading it here first keeps it: the parser is then given the same bytes.
+    try:
+        return bytes(request.body)
+    except RequestDataTooBig:
+        return f"(not read: {request.META.get('CONTENT_LENGTH')} bytes)".encode()
+    except (UnreadablePostError, RawPostDataException):
+        return b"(not read: the connection ended)"
+
+
+def _kept(body: bytes) -> str:
+    """The body as text that PostgreSQL can hold."""
+    text = body[:KEPT_BYTES].decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+    return text if len(body) <= KEPT_BYTES else f"{text}… ({len(body)} bytes)"
+
+
+def _digest(request: Request, body: bytes) -> str:
+    """SHA-256 of the JSON with sorted keys and no spaces: a retry may be laid out otherwise. Else of the bytes."""
+    try:
+        canonical = json.dumps(request.data, sort_keys=True, separators=(",", ":"), default=_number).encode()
+    except (APIException, RequestDataTooBig, RawPostDataException):
+        canonical = body
+    return hashlib.sha256(canonical).hexdigest()
+
+
+def _number(value: Any) -> int | float:
+    """10, 10.0 and 1e1 are the same number."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"no canonical form for {type(value).__name__}")
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -1,0 +1,171 @@
+"""The executions of an account as the API guide reads them: one list from four sources, each fill once.
+
+Precedence
+1. and 2. Executions the broker reported, asked for (reqExecutions) or live (trades()); a correction replaces.
+3. Orders it lists as filled, of which no execution can be had any more (reqCompletedOrders), at their limit. One
+   without a limit is left out: no price is better than a wrong one.
+4. Holdings that nothing above explains (positions()), at their average cost. Inferred here, and stored nowhere.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from accounts.freshness import NoAccountYet, chosen_account, standing
+from accounts.models import GatewaySession, Position
+from gateway import dialect
+from gateway.reports import SessionState
+from orders import stamps
+from orders.models import Execution, Order, OrderEvent
+from orders.vocabulary import ExecutionSource, Side
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One row of GET /executions; None where nothing is known."""
+
+    symbol: str
+    side: str
+    qty: Decimal
+    price: Decimal
+    source: ExecutionSource
+    time: str | None = None
+    order_id: int | None = None
+    order_ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """`session_state` tells whether the list is being kept in step; `as_of` until when it was."""
+
+    executions: list[Entry]
+    session_state: str
+    as_of: datetime
+
+
+def read(symbol: str = "") -> Ledger:
+    """The ledger of our account, connected or not; empty before the first connection. Raises: NoAccount."""
+    now = timezone.now()
+    found = standing(settings.GATEWAY_NAME, now=now)
+    session = found.session
+    if session is None:
+        return Ledger(executions=[], session_state=SessionState.DISCONNECTED, as_of=now)
+    # A worker that died could not say so: what it wrote last is not what is.
+    stale = session.state == SessionState.READY and not found.fresh
+    state = SessionState.DISCONNECTED if stale else session.state
+    as_of = session.heard_at or session.state_since
+    try:
+        account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+    except NoAccountYet:
+        return Ledger(executions=[], session_state=state, as_of=as_of)
+    return Ledger(executions=entries(account, session=session, symbol=symbol), session_state=state, as_of=as_of)
+
+
+def entries(account: str, *, session: GatewaySession, symbol: str = "") -> list[Entry]:
+    """Everything executed in the account, oldest first; `symbol` matches exactly but for its case."""
+    of_symbol = {"symbol__iexact": symbol} if symbol else {}
+    executions = effective(Execution.objects.filter(account=account, **of_symbol).select_related("order"))
+    completed = _completed(account, session, of_symbol)
+    positions = Position.objects.filter(account=account, average_cost__isnull=False, **of_symbol).exclude(quantity=0)
+    contracts = {execution.con_id for execution in executions}
+    instruments = {(order.symbol, order.security_type) for order in completed}
+    unexplained = [
+        position
+        for position in positions.order_by("symbol", "con_id")
+        if position.con_id not in contracts and (position.symbol, position.security_type) not in instruments
+    ]
+    dated = [(execution.executed_at or execution.recorded_at, _executed(execution)) for execution in executions]
+    dated += [(order.received_at, _filled(order)) for order in completed]
+    # What has no time of its own is older than all that was seen to happen.
+    return [_held(position) for position in unexplained] + [entry for _, entry in sorted(dated, key=_time)]
+
+
+def effective(executions: Iterable[Execution]) -> list[Execution]:
+    """What counts: of ids that are the same up to the last dot, the one with the highest number behind it."""
+    latest: dict[str, tuple[int, Execution]] = {}
+    for execution in executions:
+        family, _, tail = execution.exec_id.rpartition(".")
+        revision = int(tail) if family and tail.isdecimal() else 0
+        if not revision:
+            family = execution.exec_id
+        if family not in latest or latest[family][0] < revision:
+            latest[family] = (revision, execution)
+    return [execution for _, execution in latest.values()]
+
+
+def _completed(account: str, session: GatewaySession, of_symbol: dict[str, str]) -> list[Order]:
+    """Orders said to be filled, whose executions were asked for since then and did not come."""
+    if session.executions_as_of is None:
+        return []
+    said_before = OrderEvent.objects.filter(
+        order=OuterRef("pk"),
+        payload__broker_status=dialect.FILLED_STATUS,
+        recorded_at__lt=session.executions_as_of,
+    )
+    executed = Execution.objects.filter(account=OuterRef("account_id"), perm_id=OuterRef("perm_id"))
+    filled = Order.objects.filter(
+        Exists(said_before),
+        ~Exists(executed),
+        account=account,
+        broker_status=dialect.FILLED_STATUS,
+        perm_id__isnull=False,
+        **of_symbol,
+    )
+    orders = list(filled.order_by("pk"))
+    priceless = [order.pk for order in orders if order.limit_price is None]
+    if priceless:
+        log.warning("filled orders with neither executions nor a limit are left out of the ledger: %s", priceless)
+    return [order for order in orders if order.limit_price is not None]
+
+
+def _executed(execution: Execution) -> Entry:
+    order = execution.order
+    # An order of ours has the reference as it was given; what came back over the wire may carry a stamp, and be cut.
+    reference = order.order_ref if order is not None else stamps.split(execution.order_ref)[0]
+    at = execution.executed_at
+    return Entry(
+        symbol=execution.symbol,
+        side=execution.side,
+        qty=execution.quantity,
+        price=execution.price,
+        source=ExecutionSource(execution.source),
+        time=f"{at.astimezone(UTC):%Y%m%d %H:%M:%S}" if at is not None else None,
+        order_id=execution.broker_order_id,
+        order_ref=reference or None,
+    )
+
+
+def _filled(order: Order) -> Entry:
+    assert order.limit_price is not None  # the others were left out
+    return Entry(
+        symbol=order.symbol,
+        side=order.side,
+        qty=order.quantity,
+        price=order.limit_price,
+        source=ExecutionSource.COMPLETED,
+        order_id=order.broker_order_id,
+        order_ref=order.order_ref or None,
+    )
+
+
+def _held(position: Position) -> Entry:
+    assert position.average_cost is not None  # asked for so
+    return Entry(
+        symbol=position.symbol,
+        side=Side.BUY if position.quantity > 0 else Side.SELL,
+        qty=abs(position.quantity),
+        price=position.average_cost,
+        source=ExecutionSource.POSITION,
+    )
+
+
+def _time(dated: tuple[datetime, Entry]) -> datetime:
+    return dated[0]

@@ -1,0 +1,109 @@
+"""The orders that are pending now, as the broker lists them at this moment and in the API guide's words.
+
+Rules
+1. The broker is asked anew, for everybody's orders, and the answer waited for. No answer is not an empty list.
+2. An order of ours that was sent and is not acknowledged yet is listed too: it may be working. So is one in doubt.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts.freshness import NotConnected, chosen_account, require_fresh
+from accounts.models import GatewaySession
+from gateway import dialect
+from orders import tasks, waiting
+from orders.doorbell import ring
+from orders.models import Order, OrderEvent
+from orders.vocabulary import WORKING, EventKind, OrderStatus
+
+ANSWER_SECONDS = 3.0
+LOOK_SECONDS = 0.02  # nobody notifies of this answer, and it takes the broker some milliseconds
+UNACKNOWLEDGED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
+NO_TRIGGER = "—"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingOrder:
+    """One row of GET /orders. `type` is IB's word; `in_doubt` is true or None."""
+
+    order_id: int
+    perm_id: int
+    symbol: str
+    action: str
+    quantity: Decimal
+    type: str
+    trigger: Decimal | str
+    status: str
+    in_doubt: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    orders: list[PendingOrder]
+    as_of: datetime
+
+
+def list_orders() -> Listing:
+    """Everybody's pending orders of our account. Raises: NotConnected, NoAccount."""
+    require_fresh(settings.GATEWAY_NAME, now=timezone.now())
+    account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+    as_of, perm_ids = _ask()
+    acknowledged_since = OrderEvent.objects.filter(
+        order=OuterRef("pk"), kind__in=(EventKind.ACCEPTED, EventKind.ADOPTED), recorded_at__gte=as_of
+    )
+    listed = Order.objects.filter(
+        Q(perm_id__in=perm_ids) | Q(status__in=UNACKNOWLEDGED) | Exists(acknowledged_since),
+        account=account,
+        status__in=WORKING,
+    )
+    return Listing([pending(order) for order in listed.order_by("pk")], as_of)
+
+
+def pending(order: Order) -> PendingOrder:
+    """The order in the guide's words."""
+    return PendingOrder(
+        order_id=order.broker_order_id or 0,
+        perm_id=order.perm_id or 0,
+        symbol=order.symbol,
+        action=order.side,
+        quantity=order.quantity,
+        type=dialect.ib_order_type(order.order_type),
+        # The stop price sets off whatever has one, be it limited or not.
+        trigger=order.stop_price or order.limit_price or NO_TRIGGER,
+        status=_status(order),
+        in_doubt=order.status == OrderStatus.IN_DOUBT or None,
+    )
+
+
+def _status(order: Order) -> str:
+    """One of the guide's four. What IB calls otherwise (PendingCancel) still stands at the exchange."""
+    if order.status in UNACKNOWLEDGED:
+        return "PENDINGSUBMIT"
+    word = order.broker_status.upper()
+    return word if word in dialect.PENDING_WORDS else "SUBMITTED"
+
+
+def _ask() -> tuple[datetime, list[int]]:
+    """When the broker listed its open orders, not before now, and their permanent ids. Raises: NotConnected."""
+    sessions = GatewaySession.objects.filter(pk=settings.GATEWAY_NAME)
+    sessions.update(open_orders_wanted_at=Now())
+    wanted_at = sessions.values_list("open_orders_wanted_at", flat=True).get()
+    assert wanted_at is not None  # just set; nobody clears it
+    ring(tasks.list_open_orders)
+    session = waiting.until(
+        sessions.get,
+        key=f"open orders {settings.GATEWAY_NAME}",
+        done=lambda seen: seen.open_orders_as_of is not None and seen.open_orders_as_of >= wanted_at,
+        seconds=ANSWER_SECONDS,
+        poll=LOOK_SECONDS,
+    )
+    as_of = session.open_orders_as_of
+    if as_of is None or as_of < wanted_at:
+        raise NotConnected("the broker did not list its open orders in time")
+    return as_of, session.open_perm_ids

@@ -1,0 +1,111 @@
+"""A placement from the request to its answer: persist, ring, wait for what the broker says, put it into words.
+
+Rules
+1. Once the request is committed every way out is an answer that is true of its orders, whatever fails here: an
+   exception could be taken for "not placed".
+2. When the time is up an order that nobody claimed is withdrawn; one that was claimed is left, and said to be unknown.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.freshness import chosen_account, standing
+from orders import answers, intake, outcomes, tasks, waiting
+from orders.answers import Answer
+from orders.doorbell import ring
+from orders.intake import Asked, Leg, Placement
+from orders.models import Order, OrderRequest
+from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
+from orders.vocabulary import OrderType, Role, Side, TimeInForce
+
+log = logging.getLogger(__name__)
+
+# How long a request waits for a session that is away: it may be on its way back.
+AWAY_SECONDS = 1.5
+
+
+def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
+    """Place what `terms`, the checked fields of a request, ask for. `kind`: limit, market, stop, bracket.
+
+    Raises, with nothing persisted: NoAccount, KeyReused, KeyInProgress, Replay.
+    """
+    connected = standing(settings.GATEWAY_NAME, now=timezone.now()).fresh
+    placement = Placement(
+        account=chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT),
+        symbol=terms["symbol"],
+        quantity=terms["quantity"],
+        order_ref=terms.get("order_ref") or "",
+        legs=legs(kind, terms),
+        valid_for=timedelta(seconds=settings.ORDER_VALID_SECONDS),
+    )
+    request = intake.place(asked, placement)
+    orders: Sequence[Order] = ()
+    try:
+        orders = list(request.orders.order_by("pk"))
+        ring(tasks.submit_order, request.pk)
+        seconds = settings.PLACEMENT_WAIT_SECONDS if connected else min(AWAY_SECONDS, settings.PLACEMENT_WAIT_SECONDS)
+        _wait(request, seconds=seconds)
+        answer = answers.to_placement(conclude(request), kind=kind)
+        intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled)
+    except Exception:
+        log.exception("what became of request %s could not be read", request.pk)
+        return answers.unknown(orders)
+    return answer
+
+
+def conclude(request: OrderRequest) -> Outcome:
+    """The outcome of a placement that is waited for no longer: what nobody claimed by now is withdrawn."""
+    outcome = outcomes.of_placement(request.pk)
+    if outcome.verdict is Verdict.PENDING:
+        intake.withdraw(request.pk, reason=CONNECTION_FAILED)
+        return outcomes.of_placement(request.pk)  # withdrawn; or claimed, or closed, in this very moment
+    return outcome
+
+
+def legs(kind: str, terms: Mapping[str, Any]) -> list[Leg]:
+    """The orders of a request; a bracket's are entry, stop-loss, take-profit."""
+    side = terms["action"]
+    match kind:
+        case "limit":
+            return [Leg(side=side, order_type=OrderType.LIMIT, limit_price=terms["limit_price"])]
+        case "market":
+            return [Leg(side=side, order_type=OrderType.MARKET)]
+        case "stop":
+            return [Leg(side=side, order_type=OrderType.STOP, stop_price=terms["stop_price"])]
+        case _:
+            return _bracket(side, terms)
+
+
+def _bracket(side: Side, terms: Mapping[str, Any]) -> list[Leg]:
+    away = Side.SELL if side is Side.BUY else Side.BUY
+    exits = TimeInForce(settings.BRACKET_EXIT_TIME_IN_FORCE)
+    entry = Leg(role=Role.ENTRY, side=side, order_type=OrderType.LIMIT, limit_price=terms["entry_price"])
+    stop_loss = Leg(
+        role=Role.STOP_LOSS,
+        side=away,
+        order_type=OrderType.STOP,
+        stop_price=terms["stop_loss"],
+        time_in_force=exits,
+    )
+    take_profit = Leg(
+        role=Role.TAKE_PROFIT,
+        side=away,
+        order_type=OrderType.LIMIT,
+        limit_price=terms["take_profit"],
+        time_in_force=exits,
+    )
+    return [entry, stop_loss, take_profit]
+
+
+def _wait(request: OrderRequest, *, seconds: float) -> None:
+    waiting.until(
+        lambda: outcomes.of_placement(request.pk),
+        key=f"request {request.pk}",
+        done=lambda seen: seen.verdict is not Verdict.PENDING,
+        seconds=seconds,
+    )

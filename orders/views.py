@@ -1,0 +1,126 @@
+"""The guide's order endpoints: check what came, call one function, render what it says.
+
+Whatever is posted to an endpoint is kept, refusals with their reason: see `KeptRequests`.
+"""
+
+from typing import Any
+
+from django.db import Error
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.viewsets import GenericViewSet
+
+from accounts import headers
+from orders import cancelling, envelope, intake, ledger, pending, placing, replays, schema
+from orders.answers import Answer
+from orders.intake import Asked
+from orders.serializers import (
+    BracketOrderInput,
+    CancelInput,
+    ExecutionQuery,
+    ExecutionsOutput,
+    LimitOrderInput,
+    MarketOrderInput,
+    PendingOrdersOutput,
+    StopOrderInput,
+)
+
+
+class KeptRequests(GenericViewSet[Any]):
+    """Views that keep what is posted to them: what they refuse, here; what they accept, in the function they call."""
+
+    def asked(self, request: Request) -> Asked:
+        """The request as it came. Raises: InvalidKey, KeyReused, KeyInProgress, Replay."""
+        envelope.require_well_formed_key(request)
+        asked = envelope.received(request)
+        intake.check_key(asked)
+        return asked
+
+    def checked(self, request: Request) -> dict[str, Any]:
+        """The fields, checked by the serializer of the action. Raises: ParseError, ValidationError, …"""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        try:
+            if isinstance(exc, intake.Replay):
+                return rendered(replays.answer(exc))
+            response = super().handle_exception(exc)
+            if self.request.method == "POST" and response.status_code != 503:
+                reason = response.data["detail"]
+                intake.refuse(envelope.received(self.request), reason=reason, status_code=response.status_code)
+        except Error as error:
+            # Not even the refusal can be kept; then that is what is said.
+            return super().handle_exception(error)
+        return response
+
+
+class OrderEntryViewSet(KeptRequests):
+    """POST /order/…"""
+
+    serializer_classes: dict[str, type[Serializer[Any]]] = {
+        "limit": LimitOrderInput,
+        "market": MarketOrderInput,
+        "stop": StopOrderInput,
+        "bracket": BracketOrderInput,
+        "cancel": CancelInput,
+    }
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        return self.serializer_classes[self.action]
+
+    @schema.LIMIT
+    def limit(self, request: Request) -> Response:
+        return self._place(request)
+
+    @schema.MARKET
+    def market(self, request: Request) -> Response:
+        return self._place(request)
+
+    @schema.STOP
+    def stop(self, request: Request) -> Response:
+        return self._place(request)
+
+    @schema.BRACKET
+    def bracket(self, request: Request) -> Response:
+        return self._place(request)
+
+    @schema.CANCEL
+    def cancel(self, request: Request) -> Response:
+        asked = self.asked(request)
+        return rendered(cancelling.cancel(asked, perm_id=self.checked(request)["perm_id"]))
+
+    def _place(self, request: Request) -> Response:
+        asked = self.asked(request)
+        return rendered(placing.place(asked, self.action, self.checked(request)))
+
+
+class PendingOrderViewSet(GenericViewSet[Any]):
+    """GET /orders"""
+
+    serializer_class = PendingOrdersOutput
+
+    @schema.ORDERS
+    def list(self, request: Request) -> Response:
+        listing = pending.list_orders()
+        return Response(self.get_serializer(listing).data, headers=headers.as_of(listing.as_of))
+
+
+class ExecutionViewSet(GenericViewSet[Any]):
+    """GET /executions"""
+
+    serializer_class = ExecutionsOutput
+
+    @schema.EXECUTIONS
+    def list(self, request: Request) -> Response:
+        query = ExecutionQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        found = ledger.read(query.validated_data.get("symbol", ""))
+        facts = {**headers.as_of(found.as_of), headers.SESSION_STATE: found.session_state}
+        return Response(self.get_serializer(found).data, headers=facts)
+
+
+def rendered(answer: Answer) -> Response:
+    return Response(answer.body, status=answer.status_code, headers=answer.headers)
