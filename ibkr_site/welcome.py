@@ -40,7 +40,7 @@ def wait_until_ready(supervisor: Supervisor, *, seconds: float) -> list[str]:
     """Look after the programs until the site is ready, or the time is over; what is still missing then."""
     deadline = time.monotonic() + seconds
     while (reasons := reasons_not_ready()) and time.monotonic() < deadline:
-        if supervisor.stopping.wait(0.2):
+        if supervisor.stopping.wait(0.4):
             break
         supervisor.look_after_all()
     return reasons
