@@ -75,12 +75,15 @@ class Talk:
 
     def receive(self) -> list[str]:
         """The next message that is not the liveness question, which is answered by the way."""
-        while True:
-            fields = self._frame().decode().split("\0")[:-1]
-            if fields[0] != "49":
-                return fields
-            if self.answer_time:
-                self.send(49, 1, int(time.time()))
+        while (fields := self.hear())[0] == "49":
+            pass
+        return fields
+
+    def hear(self) -> list[str]:
+        fields = self._frame().decode().split("\0")[:-1]
+        if fields[0] == "49" and self.answer_time:
+            self.send(49, 1, int(time.time()))
+        return fields
 
     def expect(self, message: int) -> list[str]:
         fields = self.receive()
@@ -94,12 +97,12 @@ class Talk:
         try:
             while (left := deadline - time.monotonic()) > 0:
                 self._socket.settimeout(left)
-                heard.append(self.receive())
+                heard.append(self.hear())
         except TimeoutError:
             pass
         finally:
             self._socket.settimeout(PATIENCE)
-        return heard
+        return [fields for fields in heard if fields[0] != "49"]
 
     def ended(self) -> bool:
         """Whether the session hung up; waits for it, and swallows what it still says."""

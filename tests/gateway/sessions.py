@@ -1,6 +1,7 @@
 """A session that collects its reports, for the tests of this directory."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -9,6 +10,7 @@ from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from tests.gateway.scripted import wait_until
 
+_numbers = itertools.count(1)
 QUICK = Timing(first_retry=0.02, last_retry=0.1, connect=1.0, hop=1.0)
 
 
@@ -45,7 +47,7 @@ def session_with(
     account: str = "",
 ) -> Iterator[BrokerSession]:
     """Started, and stopped at the end with nothing left behind."""
-    name = f"session-at-{port}"
+    name = f"session-{next(_numbers)}-"
     session = BrokerSession(
         host=host,
         port=port,
