@@ -1,39 +1,92 @@
 """Is this process alive, and is the whole ready for orders? Answers for machines, with reasons for people."""
 
+from typing import Any
+
 from django.conf import settings
-from django.db import Error, connection
-from django.http import HttpRequest, JsonResponse
+from django.db import Error
 from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from accounts.freshness import standing
+from accounts.models import GatewaySession
 
 
-def live(request: HttpRequest) -> JsonResponse:
+class HealthOutput(serializers.Serializer[Any]):
+    status = serializers.CharField()
+
+
+class SessionFacts(serializers.Serializer[GatewaySession]):
+    """The broker session as its owner last described it."""
+
+    state = serializers.CharField()
+    endpoint = serializers.CharField()
+    client_id = serializers.IntegerField()
+    since = serializers.DateTimeField(source="state_since")
+    heard_at = serializers.DateTimeField(allow_null=True)
+
+
+class ReadinessOutput(HealthOutput):
+    database = serializers.CharField()
+    session = SessionFacts(allow_null=True)
+
+
+class NotReadyOutput(HealthOutput):
+    detail = serializers.CharField()
+    reasons = serializers.ListField(child=serializers.CharField())
+    database = serializers.CharField()
+    session = SessionFacts(allow_null=True)
+
+
+@extend_schema(
+    operation_id="health_live",
+    summary="Alive?",
+    tags=["Health"],
+    responses={"200": HealthOutput},
+    examples=[OpenApiExample("Alive", value={"status": "live"}, response_only=True)],
+)
+@api_view(["GET"])
+def live(request: Request) -> Response:
     """200 as long as the web process answers at all."""
-    return JsonResponse({"status": "live"})
+    return Response({"status": "live"})
 
 
-def ready(request: HttpRequest) -> JsonResponse:
+@extend_schema(
+    operation_id="health_ready",
+    summary="Ready for orders?",
+    tags=["Health"],
+    responses={"200": ReadinessOutput, "503": OpenApiResponse(NotReadyOutput, description="Not ready, with reasons")},
+    examples=[
+        OpenApiExample(
+            "Gateway away",
+            value={
+                "status": "not ready",
+                "detail": "broker session: the gateway refused the connection",
+                "reasons": ["broker session: the gateway refused the connection"],
+                "database": "ok",
+                "session": None,
+            },
+            response_only=True,
+            status_codes=["503"],
+        )
+    ],
+)
+@api_view(["GET"])
+def ready(request: Request) -> Response:
     """200 when an order placed now would be sent; 503 with every reason why not."""
     try:
-        connection.ensure_connection()
         found = standing(settings.GATEWAY_NAME, now=timezone.now())
     except Error as error:
         reason = f"database: {type(error).__name__}; is PostgreSQL running at DATABASE_URL?"
-        return JsonResponse({"status": "not ready", "reasons": [reason]}, status=503)
-    session = found.session
-    facts = {
-        "database": "ok",
-        "session": {
-            "state": session.state if session else "UNKNOWN",
-            "endpoint": session.endpoint if session else None,
-            "client_id": session.client_id if session else None,
-            "since": session.state_since if session else None,
-            "heard_at": session.heard_at if session else None,
-        },
-    }
+        return _not_ready(reason, {"database": "away", "session": None})
+    facts = {"database": "ok", "session": SessionFacts(found.session).data if found.session else None}
     if not found.fresh:
-        return JsonResponse(
-            {"status": "not ready", "reasons": [f"broker session: {found.reason}"], **facts}, status=503
-        )
-    return JsonResponse({"status": "ready", **facts})
+        return _not_ready(f"broker session: {found.reason}", facts)
+    return Response({"status": "ready", **facts})
+
+
+def _not_ready(reason: str, facts: dict[str, Any]) -> Response:
+    return Response({"status": "not ready", "detail": reason, "reasons": [reason], **facts}, status=503)

@@ -215,8 +215,10 @@ UNFOLD = {
     "SITE_URL": "/docs",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": False,
+    "SITE_FAVICONS": [{"rel": "icon", "href": "/static/review/favicon.svg", "type": "image/svg+xml"}],
     "ENVIRONMENT": "ibkr_site.dashboard.trading_mode",
     "DASHBOARD_CALLBACK": "ibkr_site.dashboard.at_a_glance",
+    "SIDEBAR": {"navigation": "ibkr_site.dashboard.navigation"},
 }
 
 # --- Celery --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
 
-from ibkr_site import health
+from ibkr_site import health, problems
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/docs")),
@@ -16,8 +16,9 @@ urlpatterns = [
     re_path(r"^openapi\.json$", SpectacularJSONAPIView.as_view(), name="schema"),
     re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     re_path(r"^redoc/?$", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
-    path("health/live", health.live, name="health-live"),
-    path("health/ready", health.ready, name="health-ready"),
+    re_path(r"^health/live/?$", health.live, name="health-live"),
+    re_path(r"^health/ready/?$", health.ready, name="health-ready"),
+    re_path(r"", problems.not_found),  # under DEBUG too, where Django would answer with a page
 ]
 
 handler400 = "ibkr_site.problems.bad_request"

@@ -12,7 +12,6 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import UnreadablePostError
 from django.http.request import RawPostDataException
-from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from orders.errors import InvalidKey
@@ -23,14 +22,17 @@ KEPT_BYTES = 16 * 1024
 KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")  # 1 to 255 printable characters of ASCII
 
 
-def received(request: Request) -> Asked:
-    """The request as it came. A key that is none is left out: see `require_well_formed_key`."""
-    body = _body(request)
+def received(request: Request, *, fields: dict[str, Any] | None) -> Asked:
+    """The request as it came; `fields` is None where the body could not be parsed, or was not.
+
+    A key that is none is left out: see `require_well_formed_key`.
+    """
+    body = read(request)
     key = request.headers.get("Idempotency-Key")
     return Asked(
         endpoint=request.path.rstrip("/")[:40],
         body=_kept(body),
-        body_digest=_digest(request, body),
+        body_digest=_digest(body, fields),
         actor=Actor.API,
         remote_address=request.META.get("REMOTE_ADDR", "")[:64],
         request_id=request.headers.get("X-Request-Id", "")[:64],
@@ -45,8 +47,8 @@ def require_well_formed_key(request: Request) -> None:
         raise InvalidKey("Idempotency-Key must be 1 to 255 printable ASCII characters")
 
 
-def _body(request: Request) -> bytes:
-    # Reading it here first keeps it: the parser is then given the same bytes.
+def read(request: Request) -> bytes:
+    """The body. To be called before anything parses it: then it is kept, and the parser is given the same bytes."""
     try:
         return bytes(request.body)
     except RequestDataTooBig:
@@ -61,13 +63,11 @@ def _kept(body: bytes) -> str:
     return text if len(body) <= KEPT_BYTES else f"{text}… ({len(body)} bytes)"
 
 
-def _digest(request: Request, body: bytes) -> str:
+def _digest(body: bytes, fields: dict[str, Any] | None) -> str:
     """SHA-256 of the JSON with sorted keys and no spaces: a retry may be laid out otherwise. Else of the bytes."""
-    try:
-        canonical = json.dumps(request.data, sort_keys=True, separators=(",", ":"), default=_number).encode()
-    except (APIException, RequestDataTooBig, RawPostDataException):
-        canonical = body
-    return hashlib.sha256(canonical).hexdigest()
+    if fields is not None:
+        body = json.dumps(fields, sort_keys=True, separators=(",", ":"), default=_number).encode()
+    return hashlib.sha256(body).hexdigest()
 
 
 def _number(value: Any) -> int | float:

@@ -99,6 +99,14 @@ def refuse(asked: Asked, *, reason: str, status_code: int) -> OrderRequest:
     return request
 
 
+def repeat(asked: Asked, first: OrderRequest, *, status_code: int, body: dict[str, Any]) -> OrderRequest:
+    """Persist a request that came again under its key and was answered as the first one was."""
+    with transaction.atomic():
+        request = _persist(asked, refusal=f"Not done again: repeats request {first.pk}")
+        answer(request, status_code=status_code, body=body)
+    return request
+
+
 def withdraw(request_pk: int, *, reason: str) -> bool:
     """Close the orders of a request that nobody claimed; false when they were claimed, or closed already."""
     with transaction.atomic():

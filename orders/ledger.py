@@ -57,10 +57,10 @@ def read(symbol: str = "") -> Ledger:
     found = standing(settings.GATEWAY_NAME, now=now)
     session = found.session
     if session is None:
-        return Ledger(executions=[], session_state=SessionState.DISCONNECTED, as_of=now)
+        return Ledger(executions=[], session_state=SessionState.DISCONNECTED.value, as_of=now)
     # A worker that died could not say so: what it wrote last is not what is.
     stale = session.state == SessionState.READY and not found.fresh
-    state = SessionState.DISCONNECTED if stale else session.state
+    state = SessionState.DISCONNECTED.value if stale else session.state
     as_of = session.heard_at or session.state_since
     try:
         account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)

@@ -1,20 +1,27 @@
 """The same Idempotency-Key with the same body: answered again, never done again."""
 
+from dataclasses import replace
+
 from orders import answers, cancelling, intake, placing
 from orders.answers import Answer
-from orders.intake import Replay
-from orders.models import OrderRequest
+from orders.intake import Asked, Replay
+from orders.models import OrderRequest, RequestAnswer
 
 
-def answer(replay: Replay) -> Answer:
+def answer(replay: Replay, asked: Asked) -> Answer:
     """What the first request was told, brought up to date if that was not the last word."""
-    request, last = replay.request, replay.answer
+    found = _answer(replay.request, replay.answer)
+    intake.repeat(asked, replay.request, status_code=found.status_code, body=found.body)
+    return replace(found, replayed=True)
+
+
+def _answer(request: OrderRequest, last: RequestAnswer | None) -> Answer:
     if last is not None and last.settled:
         orders = [request.cancels] if request.cancels else list(request.orders.order_by("pk"))
-        return Answer(status_code=last.status_code, body=last.body, orders=orders, replayed=True)
+        return Answer(status_code=last.status_code, body=last.body, orders=orders)
     now = _as_of_now(request)
     intake.answer(request, status_code=now.status_code, body=now.body, settled=now.settled)
-    return Answer(status_code=now.status_code, body=now.body, orders=now.orders, settled=now.settled, replayed=True)
+    return now
 
 
 def _as_of_now(request: OrderRequest) -> Answer:

@@ -120,7 +120,8 @@ class StrictInput(serializers.Serializer[Any]):
         unknown = next((name for name in data if name not in self.fields), None)
         if unknown is not None:
             known = ", ".join(self.fields)
-            raise serializers.ValidationError(f"{ascii(unknown[:40])} is not a field of this request: it has {known}.")
+            refusal = f"{ascii(unknown[:40])} is not a field of this request: it has {known}."
+            raise serializers.ValidationError({"non_field_errors": [refusal]})
         return super().to_internal_value(data)
 
 

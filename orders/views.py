@@ -30,27 +30,31 @@ from orders.serializers import (
 class KeptRequests(GenericViewSet[Any]):
     """Views that keep what is posted to them: what they refuse, here; what they accept, in the function they call."""
 
+    fields: dict[str, Any] | None = None  # of the body, once it was parsed
+
     def asked(self, request: Request) -> Asked:
-        """The request as it came. Raises: InvalidKey, KeyReused, KeyInProgress, Replay."""
+        """The request as it came. Raises: ParseError, InvalidKey, KeyReused, KeyInProgress, Replay."""
         envelope.require_well_formed_key(request)
-        asked = envelope.received(request)
+        envelope.read(request)
+        self.fields = dict(request.data)  # the parser gives objects only
+        asked = envelope.received(request, fields=self.fields)
         intake.check_key(asked)
         return asked
 
-    def checked(self, request: Request) -> dict[str, Any]:
-        """The fields, checked by the serializer of the action. Raises: ParseError, ValidationError, …"""
-        serializer = self.get_serializer(data=request.data)
+    def checked(self) -> dict[str, Any]:
+        """The fields, checked by the serializer of the action. Raises: ValidationError."""
+        serializer = self.get_serializer(data=self.fields)
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
 
     def handle_exception(self, exc: Exception) -> Response:
         try:
             if isinstance(exc, intake.Replay):
-                return rendered(replays.answer(exc))
+                return rendered(replays.answer(exc, envelope.received(self.request, fields=self.fields)))
             response = super().handle_exception(exc)
             if self.request.method == "POST" and response.status_code != 503:
-                reason = response.data["detail"]
-                intake.refuse(envelope.received(self.request), reason=reason, status_code=response.status_code)
+                asked = envelope.received(self.request, fields=self.fields)
+                intake.refuse(asked, reason=response.data["detail"], status_code=response.status_code)
         except Error as error:
             # Not even the refusal can be kept; then that is what is said.
             return super().handle_exception(error)
@@ -69,7 +73,7 @@ class OrderEntryViewSet(KeptRequests):
     }
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
-        return self.serializer_classes[self.action]
+        return self.serializer_classes[self.action_map["post"]]  # OPTIONS describes it too
 
     @schema.LIMIT
     def limit(self, request: Request) -> Response:
@@ -90,11 +94,11 @@ class OrderEntryViewSet(KeptRequests):
     @schema.CANCEL
     def cancel(self, request: Request) -> Response:
         asked = self.asked(request)
-        return rendered(cancelling.cancel(asked, perm_id=self.checked(request)["perm_id"]))
+        return rendered(cancelling.cancel(asked, perm_id=self.checked()["perm_id"]))
 
     def _place(self, request: Request) -> Response:
         asked = self.asked(request)
-        return rendered(placing.place(asked, self.action, self.checked(request)))
+        return rendered(placing.place(asked, self.action, self.checked()))
 
 
 class PendingOrderViewSet(GenericViewSet[Any]):
