@@ -1,11 +1,13 @@
 """Walks: the user's story end to end, over real HTTP, PostgreSQL, Redis, Celery, ib_insync and TCP."""
 
-import contextlib
+import json
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
 
-from tests.walks.house import THEIRS, House, running, until
+from tests.walks.house import ROOT, House, running, until
 
 
 def pytest_collection_modifyitems(items):
@@ -41,44 +43,26 @@ def clear(house: House) -> None:
 
 
 class Counterparty:
-    """Somebody else in the market: another client of the gateway, on another account (ib_async)."""
+    """Somebody else in the market; see tests/walks/counterparty.py."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
-    @contextlib.contextmanager
-    def trading(self):
-        import asyncio
-
-        asyncio.set_event_loop(asyncio.new_event_loop())
-        import ib_async
-
-        ib = ib_async.IB()
-        ib.connect("127.0.0.1", self.port, clientId=55, account=THEIRS)
-        try:
-            yield ib, ib_async
-        finally:
-            ib.disconnect()
-            asyncio.get_event_loop().close()
-
     def trade(self, action: str, quantity: float, symbol: str, price: Decimal | None = None) -> None:
-        """Send an order and wait until it is filled or rests."""
-        with self.trading() as (ib, library):
-            (contract,) = ib.qualifyContracts(library.Stock(symbol, "SMART", "USD"))
-            if price is None:
-                order = library.MarketOrder(action, quantity, account=THEIRS, tif="DAY")
-            else:
-                order = library.LimitOrder(action, quantity, float(price), account=THEIRS, tif="DAY")
-            trade = ib.placeOrder(contract, order)
-            until(lambda: ib.sleep(0.05) and trade.orderStatus.status in ("Filled", "Submitted"), why=str(trade))
+        """Send an order; it is filled or rests when this returns."""
+        outcome = self._run("trade", action, str(quantity), symbol, *([] if price is None else [str(price)]))
+        assert outcome["status"] in ("Filled", "Submitted"), outcome
 
     def quote(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Best bid and ask."""
-        with self.trading() as (ib, library):
-            (contract,) = ib.qualifyContracts(library.Stock(symbol, "SMART", "USD"))
-            ticker = ib.reqMktData(contract, "", False, False)
-            until(lambda: ib.sleep(0.05) and ticker.bid > 0 and ticker.ask > 0, why="no quote")
-            return Decimal(str(ticker.bid)), Decimal(str(ticker.ask))
+        quote = self._run("quote", symbol)
+        return Decimal(quote["bid"]), Decimal(quote["ask"])
+
+    def _run(self, *words: str) -> dict:
+        argv = [sys.executable, "-m", "tests.walks.counterparty", str(self.port), *words]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
 
 @pytest.fixture

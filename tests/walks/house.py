@@ -48,8 +48,8 @@ class Gateway:
         argv = [sys.executable, "-m", "gateway.paper", "--port", str(self.port), "--tick", "0", "--seed", "7"]
         argv += ["--accounts", f"{OURS},{THEIRS}", "--cash", "1000000", "--state", str(self.directory)]
         argv += ["--ledger", str(self.directory / "ledger.jsonl")]
-        log = (self.directory / "paper.log").open("ab")
-        self.process = subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=log)
+        with (self.directory / "paper.log").open("ab") as log:
+            self.process = subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=log)
         until(self._listens, why="the paper gateway does not listen")
 
     def stop(self, how=signal.SIGTERM) -> None:
@@ -89,15 +89,12 @@ class House:
             "IB_ACCOUNT": OURS,
             "EXECUTION_SYNC_SECONDS": "2",
         }
-        log = (self.directory / "house.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ibkr_site.stack"],
-            cwd=ROOT,
-            env={**inherited, **own, **self.environment},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        environment = {**inherited, **own, **self.environment}
+        argv = [sys.executable, "-m", "ibkr_site.stack"]
+        with (self.directory / "house.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                argv, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
         until(self._answers, seconds=60, why=f"the web process does not answer; see {self.directory / 'house.log'}")
 
     def stop(self) -> None:
@@ -117,7 +114,7 @@ class House:
         return self.http.post(self.base + path, json=body, headers=names, timeout=30)
 
     def rows(self, query: str, *arguments) -> list[tuple]:
-        url = (self.directory / "database_url").read_text()
+        url = (self.directory / "database_url").read_text().strip()
         with psycopg.connect(url) as connection:
             return connection.execute(query, arguments).fetchall()
 

@@ -94,7 +94,7 @@ def test_bracket_whose_exits_cancel_each_other(house, counterparty):
     kinds = {row["permId"]: row["type"] for row in house.get("/orders").json()["orders"]}
     assert kinds in ({stop_loss: "STP", take_profit: "LMT"}, {})  # the target is a tick away, and may be gone already
 
-    counterparty.trade("BUY", 20_000, "NVDA", target)
+    counterparty.trade("BUY", 10_000, "NVDA", target)
 
     until(lambda: house.status(take_profit) == "FILLED", why="the target was not reached")
     until(lambda: house.status(stop_loss) == "CANCELED", why="the other exit still works")
@@ -170,7 +170,7 @@ def test_cancel_that_loses_to_a_fill(house, counterparty):
     bid, ask = counterparty.quote("PFE")
     perm_id = house.post("/order/limit", limit(symbol="PFE", limit_price=float(bid))).json()["permId"]
 
-    counterparty.trade("SELL", 200_000, "PFE", bid)
+    counterparty.trade("SELL", 20_000, "PFE", bid)
     answer = house.post("/order/cancel", {"perm_id": perm_id})
 
     assert (answer.status_code, answer.json()) == (404, {"detail": "Order not found or already filled"})
