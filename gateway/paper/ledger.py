@@ -37,6 +37,7 @@ class Ledger:
         self._clock = clock
         self._lines: list[str] = []
         self._held: set[int] = set()
+        self._last_ended = 0
         self._file = None if path is None else path.open("ab", buffering=0)
 
     def record(self, kind: str, *, at: datetime | None = None, **facts: Any) -> None:
@@ -102,7 +103,8 @@ class Ledger:
             self._held.discard(order.perm_id)
             if not order.done:
                 self.record("transmitted", **names, orderRef=order.order_ref)
-        if order.done:
+        if order.done and order.perm_id != self._last_ended:  # Filled is told twice in a row
+            self._last_ended = order.perm_id
             self.record(
                 "ended",
                 **names,

@@ -5,6 +5,7 @@ A bucket of tokens and no sliding window: IB's own clients send up to 45 message
 
 RATE = 50  # messages a second
 CAPACITY = 100
+ROUNDING = 1e-6  # of a token: who waited as long as he was told must not be told again
 STRIKES = 3  # a client that does not slow down is dropped; one strike a second at most
 
 
@@ -21,7 +22,8 @@ class Throttle:
         """The seconds until there is a token, 0 if there is one."""
         self._tokens = min(CAPACITY, self._tokens + (now - self._filled_at) * RATE)
         self._filled_at = now
-        return max(0.0, (1 - self._tokens) / RATE)
+        missing = 1 - self._tokens
+        return missing / RATE if missing > ROUNDING else 0.0
 
     def take(self, now: float) -> bool:
         """Take a token, if there is one."""
