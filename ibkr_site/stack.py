@@ -68,7 +68,9 @@ def start_servers(supervisor: Supervisor, directory: Path, console: Console) -> 
     """Start the embedded servers that no variable replaces and tell the other processes where they are."""
     if settings.EMBEDDED_POSTGRES:
         console("", "starting postgres (embedded; set DATABASE_URL to use another)")
-        program, os.environ["DATABASE_URL"] = embedded.postgres(directory, port=settings.EMBEDDED_POSTGRES_PORT)
+        program, os.environ["DATABASE_URL"] = embedded.postgres(
+            directory, port=settings.EMBEDDED_POSTGRES_PORT, shared=settings.EMBEDDED_SHARED_DIR
+        )
         supervisor.start(program)
     if settings.EMBEDDED_REDIS:
         console("", "starting valkey (embedded; set REDIS_URL to use another)")

@@ -39,8 +39,9 @@ def start_servers() -> None:
 
     atexit.register(clean_up)
     os.environ["DATA_DIR"] = str(directory)
+    os.environ["EMBEDDED_SHARED_DIR"] = str(directory / "shared")
     if not os.environ.get("DATABASE_URL"):
-        program, os.environ["DATABASE_URL"] = embedded.postgres(directory, durable=False)
+        program, os.environ["DATABASE_URL"] = embedded.postgres(directory, durable=False, shared=directory / "shared")
         servers.start(program)
     if not os.environ.get("REDIS_URL"):
         program, os.environ["REDIS_URL"] = embedded.valkey(directory)

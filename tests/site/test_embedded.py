@@ -132,15 +132,14 @@ def test_secrets_are_readable_by_their_owner_only(tmp_path):
 
 
 @as_root
-def test_below_a_directory_of_roots_alone_the_files_are_kept_elsewhere(reachable, servers, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "SHARED_DIR", reachable / "shared")
+def test_below_a_directory_of_roots_alone_the_files_are_kept_elsewhere(reachable, servers, tmp_path):
     reachable.chmod(0o755)
     hidden = tmp_path / "hidden"
     hidden.mkdir(mode=0o700)
     data = hidden / "data"
     data.mkdir()
 
-    program, url = embedded.postgres(data, durable=False)
+    program, url = embedded.postgres(data, durable=False, shared=reachable / "shared")
     servers.start(program)
 
     psycopg.connect(url).close()
@@ -151,15 +150,14 @@ def test_below_a_directory_of_roots_alone_the_files_are_kept_elsewhere(reachable
 
 @as_root
 def test_binaries_below_a_directory_of_roots_alone_are_copied(reachable, monkeypatch):
-    monkeypatch.setattr(embedded, "SHARED_DIR", reachable / "shared")
     monkeypatch.setattr(embedded, "_open_to_all", lambda _path: False)
     reachable.chmod(0o755)
 
-    binaries = embedded._postgres_binaries("nobody")
+    binaries = embedded._postgres_binaries("nobody", reachable / "shared")
 
     assert binaries.is_relative_to(reachable / "shared")
     answer = subprocess.run(
         [*tethered(user="nobody"), binaries / "postgres", "--version"], capture_output=True, text=True
     )
     assert answer.stdout.startswith("postgres (PostgreSQL) 18"), answer.stderr
-    assert embedded._postgres_binaries("nobody") == binaries
+    assert embedded._postgres_binaries("nobody", reachable / "shared") == binaries

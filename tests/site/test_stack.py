@@ -99,20 +99,10 @@ def running(directory, **variables):
         terminal.process.stdout.close()
 
 
-@pytest.fixture
-def directory(tmp_path):
-    # As root the database's account has to pass through; pytest's directories are their owner's alone.
-    for step in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        step.chmod(0o755)
-    data = tmp_path / "data"
-    data.mkdir()
-    return data
-
-
 @pytest.mark.walk
 @pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
-def test_the_stack_starts_mends_itself_stops_and_comes_back(directory):
-    with running(directory) as terminal:
+def test_the_stack_starts_mends_itself_stops_and_comes_back(tmp_path):
+    with running(tmp_path) as terminal:
         terminal.shows("READY after")
         assert "password" in terminal.shows("Admin")
         started = terminal.process_ids()
@@ -131,9 +121,9 @@ def test_the_stack_starts_mends_itself_stops_and_comes_back(directory):
         assert terminal.process.wait(10) == 0
         wait_until_gone(started, seconds=1)
 
-    with running(directory) as terminal:
+    with running(tmp_path) as terminal:
         terminal.shows("READY after", seconds=15)
-        assert f"password in {directory}/admin_password" in terminal.shows("Admin")
+        assert f"password in {tmp_path}/admin_password" in terminal.shows("Admin")
         started = terminal.process_ids()
 
         terminal.process.kill()
@@ -142,9 +132,9 @@ def test_the_stack_starts_mends_itself_stops_and_comes_back(directory):
 
 
 @pytest.mark.walk
-def test_a_gateway_that_is_not_there_is_named(directory, monkeypatch):
+def test_a_gateway_that_is_not_there_is_named(tmp_path):
     port = embedded.free_port()
-    with running(directory, IB_PORT=str(port)) as terminal:
+    with running(tmp_path, IB_PORT=str(port)) as terminal:
         assert f"nothing listens on 127.0.0.1:{port}" in terminal.shows(r"worker .*DISCONNECTED")
         terminal.process.send_signal(signal.SIGTERM)
         terminal.shows("everything is stopped")
