@@ -37,6 +37,7 @@ WORKER_THREADS = env.int("WORKER_THREADS", default=16)
 # (`manage.py shell`, a second worker) finds them.
 EMBEDDED_POSTGRES = not env("DATABASE_URL", default=None)
 EMBEDDED_REDIS = not env("REDIS_URL", default=None)
+EMBEDDED_SHARED_DIR = Path(env("EMBEDDED_SHARED_DIR", default="/var/lib/ibkr-order-gateway"))
 EMBEDDED_POSTGRES_PORT = env.int("EMBEDDED_POSTGRES_PORT", default=0)
 EMBEDDED_REDIS_PORT = env.int("EMBEDDED_REDIS_PORT", default=0)
 DATABASE_URL = env("DATABASE_URL", default=None) or read_secret(
@@ -81,6 +82,7 @@ SECRET_KEY = env("SECRET_KEY", default=None) or generated_secret(DATA_DIR / "sec
 DEBUG = env.bool("DEBUG", default=False)
 # The loopback names stay, for health checks; a page elsewhere that points its own name here is still refused.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.list("ALLOWED_HOSTS", default=[])]
+CSRF_FAILURE_VIEW = "ibkr_site.problems.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 ROOT_URLCONF = "ibkr_site.urls"
@@ -278,6 +280,8 @@ LOGGING = {
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         # What was answered with an error status is on record as a request; here stands what went wrong in the code.
         "django.request": {"filters": ["with_traceback"]},
+        # Anybody can send a wrong Host header; the line about the request says that it was refused.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # The session says in one line what ib_insync says in four, every time it tries to connect.
         "ib_insync": {"level": "CRITICAL" if LOG_LEVEL != "DEBUG" else "DEBUG"},
         # A line per beat and per doorbell says nothing.
