@@ -40,7 +40,7 @@ class StrictJSONParser(BaseParser):
     ) -> dict[str, Any]:
         _, _, parameters = (media_type or "").lower().replace(" ", "").replace('"', "").partition(";")
         if "charset=" in parameters and "charset=utf-8" not in parameters:
-            raise UnsupportedMediaType(media_type or "", detail="JSON is sent in UTF-8: leave the charset out.")
+            raise UnsupportedMediaType(media_type or "")
         body = stream.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES:
             raise TooLarge

@@ -14,7 +14,8 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
 from django.http.request import RawPostDataException
-from rest_framework.exceptions import APIException
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.exceptions import APIException, MethodNotAllowed, UnsupportedMediaType
 from rest_framework.response import Response
 
 from accounts.freshness import NoAccount, NoAccountYet, NotConnected
@@ -60,9 +61,8 @@ TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str | Non
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response:
     """What REST framework answers when a view raises."""
     if isinstance(exception, APIException):
-        return Response(
-            {"detail": first_sentence(exception.detail)}, status=exception.status_code, headers=_headers(exception)
-        )
+        body = {"detail": first_sentence(_advised(exception, context))}
+        return Response(body, status=exception.status_code, headers=_headers(exception))
     for kind, status, detail in TABLE:
         if isinstance(exception, kind):
             log.info("%s: %s", type(exception).__name__, exception)
@@ -81,6 +81,16 @@ def first_sentence(detail: Any, *, field: str = "") -> str:
     return f"{field}{detail}"
 
 
+def _advised(exception: APIException, context: dict[str, Any]) -> Any:
+    """The exception's detail; the framework's own that name what is wrong are told what would be right."""
+    if isinstance(exception, UnsupportedMediaType):
+        return "Only JSON is read: send it with Content-Type: application/json, in UTF-8."
+    if isinstance(exception, MethodNotAllowed):
+        allowed = ", ".join(context["view"].allowed_methods)
+        return f"{context['request'].method} is not allowed here: use {allowed}."
+    return exception.detail
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _problem("This request is not understood: is its Host header one of ALLOWED_HOSTS?", status=400)
 
@@ -89,6 +99,11 @@ def permission_denied(request: HttpRequest, exception: Exception) -> JsonRespons
     return _problem("This is not allowed.", status=403)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
+    return _problem("This form was not sent from a page of this site, or too late: reload the page.", status=403)
+
+
+@csrf_exempt  # what is not there needs no protection, and is not there before it is forbidden
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     return _problem(f"Nothing is at {request.path}; GET /docs lists what there is.", status=404)
 

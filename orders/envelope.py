@@ -12,6 +12,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import UnreadablePostError
 from django.http.request import RawPostDataException
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
 from orders.errors import InvalidKey
@@ -25,7 +26,7 @@ KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")  # 1 to 255 printable character
 def received(request: Request, *, fields: dict[str, Any] | None) -> Asked:
     """The request as it came; `fields` is None where the body could not be parsed, or was not.
 
-    A key that is none is left out: see `require_well_formed_key`.
+    A key that is none is left out: see `require_well_formed`.
     """
     body = read(request)
     key = request.headers.get("Idempotency-Key")
@@ -40,8 +41,10 @@ def received(request: Request, *, fields: dict[str, Any] | None) -> Asked:
     )
 
 
-def require_well_formed_key(request: Request) -> None:
-    """Raises: InvalidKey."""
+def require_well_formed(request: Request) -> None:
+    """Raises: InvalidKey, ParseError."""
+    if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
+        raise ParseError("The body came in chunks, which are not read here: send it with a Content-Length.")
     key = request.headers.get("Idempotency-Key")
     if key is not None and not KEY.fullmatch(key):
         raise InvalidKey("Idempotency-Key must be 1 to 255 printable ASCII characters")

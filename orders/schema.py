@@ -35,7 +35,7 @@ ALL_POSTS: tuple[Case, ...] = (
     ("403", "From a page elsewhere", "This request comes from a page of another origin, which may not trade here."),
     ("409", "Still running", "The first request with this Idempotency-Key is still running; ask again in a moment"),
     ("413", "Too large", "The body is larger than 16384 bytes: send the fields of one order only."),
-    ("415", "Not JSON", 'Unsupported media type "text/plain" in request.'),
+    ("415", "Not JSON", "Only JSON is read: send it with Content-Type: application/json, in UTF-8."),
     (
         "422",
         "Key used before",

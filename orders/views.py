@@ -34,7 +34,7 @@ class KeptRequests(GenericViewSet[Any]):
 
     def asked(self, request: Request) -> Asked:
         """The request as it came. Raises: ParseError, InvalidKey, KeyReused, KeyInProgress, Replay."""
-        envelope.require_well_formed_key(request)
+        envelope.require_well_formed(request)
         envelope.read(request)
         self.fields = dict(request.data)  # the parser gives objects only
         asked = envelope.received(request, fields=self.fields)
