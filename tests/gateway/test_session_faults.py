@@ -268,8 +268,8 @@ def test_what_waits_in_the_send_buffer_of_a_dropped_connection_does_not_leave_la
         written = 0
         with pytest.raises(NothingSent, match="does not read"):  # noqa: PT012 the last of many
             while True:
-                session.transmit([LIMIT], connection=connection)
-                written += 1
+                session.transmit([LIMIT] * 100, connection=connection)
+                written += 100
         wait_until(lambda: session.status().state == SessionState.DISCONNECTED)
 
         received = 0
@@ -375,6 +375,24 @@ def test_a_write_that_was_never_taken_up_is_certainly_not_sent(gateway, reports)
             session.transmit([LIMIT], connection=connection)
         stuck.set()
         assert talk.idle(0.2) == []  # and not later either
+
+
+def test_a_write_that_was_taken_up_and_does_not_end_is_uncertain(gateway, reports):
+    with session_with(gateway.port, reports, timing=replace(QUICK, hop=0.05)) as session:
+        gateway.greet()
+        ready(session)
+        stuck = threading.Event()
+        with pytest.raises(SendUncertain, match="did not end"):
+            session._write(lambda: stuck.wait(1))
+        stuck.set()
+
+
+def test_one_that_never_started_sends_nothing_and_stops(reports):
+    session = BrokerSession(host="127.0.0.1", port=1, client_id=7, sink=reports, recover=lambda *_: None)
+    with pytest.raises(NotConnected, match="not started"):
+        session.transmit([LIMIT], connection=0)
+    assert session.stop(timeout=1)
+    assert session.status().state == SessionState.DISCONNECTED
 
 
 def test_a_write_that_fails_under_way_is_uncertain(gateway, reports):
