@@ -87,7 +87,9 @@ class Keeper:
         """The link, if it is that connection's and in one of the states. Raises: NotConnected."""
         state, reason = self._standing
         link = self._link
-        if link is None or link.lost.done() or state not in states:
+        if link is not None and link.lost.done():
+            raise NotConnected(f"the connection is going down: {link.lost.result()}")
+        if link is None or state not in states:
             raise NotConnected(f"the session is {state}" + (f": {reason}" if reason else ""))
         if connection is not None and connection != link.number:
             raise NotConnected(f"connection {connection} is gone, this is number {link.number}")

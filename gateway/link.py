@@ -99,14 +99,14 @@ class Link:
         attempt = asyncio.ensure_future(self.client.connectAsync(host, port, client_id, patience))
         try:
             await asyncio.wait({attempt, self.lost}, return_when=asyncio.FIRST_COMPLETED)
+            problem = attempt.exception() if attempt.done() else None
         finally:
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
-        if self.lost.done():  # it knows better why than the attempt that was cancelled for it
-            raise LinkLost(self.lost.result())
-        problem = attempt.exception()
         if problem is not None:
             raise LinkLost(self._words_for(problem, patience)) from problem
+        if self.lost.done():
+            raise LinkLost(self.lost.result())
         self.server_version = self.client.serverVersion()
 
     async def close(self) -> None:

@@ -103,9 +103,9 @@ def test_amounts_are_written_exactly(value):
     ],
 )
 def test_what_could_be_read_as_something_else_is_not_written(case, change):
+    ticket = replace(LIMIT, **change)
     with pytest.raises(ValueError, match=r"."):
-        translation.contract_of(replace(LIMIT, **change).instrument)
-        translation.order_of(replace(LIMIT, **change))
+        (translation.contract_of(ticket.instrument), translation.order_of(ticket))
 
 
 @pytest.mark.parametrize(
