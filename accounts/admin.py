@@ -60,7 +60,8 @@ class GatewaySessionAdmin(ReviewAdmin):
 
 @admin.register(BrokerAccount)
 class BrokerAccountAdmin(ReviewAdmin):
-    list_display = ("id", "session_id", "first_seen")
+    list_display = ("id", "session", "first_seen")
+    list_select_related = ("session",)
     fields = ("id", "session", "first_seen")
     readonly_fields = ("first_seen",)
     search_fields = ("id",)
@@ -72,7 +73,8 @@ class BrokerAccountAdmin(ReviewAdmin):
 
 @admin.register(AccountValue)
 class AccountValueAdmin(ReviewAdmin):
-    list_display = ("account_id", "key", "value", "currency", "at")
+    list_display = ("account", "key", "value", "currency", "at")
+    list_select_related = ("account",)
     list_filter = (AccountFilter,)
     search_fields = ("key",)
     ordering = ("account", "key", "currency")
@@ -87,7 +89,7 @@ class AccountValueAdmin(ReviewAdmin):
 @admin.register(Position)
 class PositionAdmin(ReviewAdmin):
     list_display = (
-        "account_id",
+        "account",
         "symbol",
         "security_type",
         "holding",
@@ -97,6 +99,7 @@ class PositionAdmin(ReviewAdmin):
         "currency",
         "at",
     )
+    list_select_related = ("account",)
     list_filter = (AccountFilter, SymbolFilter)
     ordering = ("account", "symbol")
     fields = ("account", "symbol", "con_id", "security_type", "holding", "cost", "price", "worth", "currency", "at")

@@ -6,7 +6,7 @@ from decimal import Decimal
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-NOTHING = "–"  # noqa: RUF001 - an empty cell, in a table's usual sign
+NOTHING = "\N{EN DASH}"  # an empty cell
 
 
 def badge(word: str, label: str = "") -> SafeString:

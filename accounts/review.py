@@ -7,6 +7,7 @@ there are, and counts no further than it can list; times are UTC and say so.
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar
 
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -17,6 +18,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 from unfold.contrib.filters.forms import SearchForm
 
+from accounts.display import NOTHING
 from accounts.models import BrokerAccount
 
 LISTED_AT_MOST = 10_000
@@ -36,10 +38,12 @@ class ReviewAdmin(ModelAdmin):
     actions = None
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # a count per choice reads the whole table for each
     list_per_page = 50
     list_fullwidth = True
     list_filter_submit = True
     list_after_template = "review/listed_at_most.html"
+    empty_value_display = NOTHING
 
     class Media:
         css: ClassVar = {"all": ["review/review.css"]}

@@ -4,15 +4,33 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.display import badge
 from accounts.freshness import standing_of
 from accounts.models import GatewaySession
+from orders import presentation
 from orders.models import Order
 from orders.vocabulary import FINAL, OrderStatus
 
 SHOWN = 20
+LATEST = 10
+# What stands in the sidebar: (title, icon, model), in the order in which one reviews.
+SECTIONS = {
+    "Orders": [
+        ("Orders", "receipt_long", "orders.order"),
+        ("Executions", "done_all", "orders.execution"),
+        ("Requests", "move_to_inbox", "orders.orderrequest"),
+    ],
+    "Broker": [
+        ("Sessions", "cable", "accounts.gatewaysession"),
+        ("Accounts", "account_balance", "accounts.brokeraccount"),
+        ("Account values", "payments", "accounts.accountvalue"),
+        ("Positions", "pie_chart", "accounts.position"),
+    ],
+    "Access": [("Users", "person", "auth.user"), ("Groups", "group", "auth.group")],
+}
 
 
 def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -20,15 +38,36 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
     if request.user.has_perm("accounts.view_gatewaysession"):
         context["gateway_sessions"] = [_session(row) for row in GatewaySession.objects.order_by("pk")]
     if request.user.has_perm("orders.view_order"):
-        # Both read the index of orders that are not at rest.
+        # The first and the last read the small index of orders that are not at rest.
         context["orders_in_doubt"] = Order.objects.filter(status=OrderStatus.IN_DOUBT).order_by("-pk")[:SHOWN]
+        context["latest_orders"] = presentation.legs(Order.objects.order_by("-pk")[:LATEST])
         context["orders_not_at_rest"] = Order.objects.exclude(status__in=FINAL).count()
     return context
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar, as far as the reader may look. Unfold's SIDEBAR navigation."""
+    sections = []
+    for title, entries in SECTIONS.items():
+        allowed = [entry for entry in entries if _may_view(request, entry[2])]
+        items = [{"title": name, "icon": icon, "link": _list_of(model)} for name, icon, model in allowed]
+        if items:
+            sections.append({"title": title, "separator": True, "items": items})
+    return sections
 
 
 def trading_mode(request: HttpRequest) -> list[str]:
     """Paper or live, on every page. Unfold's ENVIRONMENT."""
     return ["Live trading", "danger"] if settings.TRADING_MODE == "live" else ["Paper trading", "info"]
+
+
+def _may_view(request: HttpRequest, model: str) -> bool:
+    app, _, name = model.partition(".")
+    return bool(request.user.has_perm(f"{app}.view_{name}"))
+
+
+def _list_of(model: str) -> str:
+    return reverse(f"admin:{model.replace('.', '_')}_changelist")
 
 
 def _session(row: GatewaySession) -> dict[str, Any]:

@@ -59,20 +59,20 @@ class OrderAdmin(RecordAdmin):
     list_display = (
         "id",
         "received",
-        "account_id",
+        "of_account",
         "symbol",
         "side",
         "ordered",
-        "order_type",
+        "kind",
         "prices",
         "status_now",
         "filled",
         "average",
-        "perm_id",
+        "permanent_id",
         "order_ref",
     )
     # Each of these has an index; a sort by another column would read the whole table.
-    sortable_by = ("id", "received", "perm_id", "order_ref")
+    sortable_by = ("id", "received", "permanent_id", "order_ref")
     list_filter = (
         ("status", ChoicesCheckboxFilter),
         AccountFilter,
@@ -100,6 +100,18 @@ class OrderAdmin(RecordAdmin):
     @admin.display(description="received (UTC)", ordering="id")
     def received(self, order: Order) -> str:
         return moment(order.received_at)
+
+    @admin.display(description="account")
+    def of_account(self, order: Order) -> str:
+        return order.account_id
+
+    @admin.display(description="type")
+    def kind(self, order: Order) -> str:
+        return order.get_order_type_display()
+
+    @admin.display(description="permId", ordering="perm_id")
+    def permanent_id(self, order: Order) -> int | None:
+        return order.perm_id
 
     @admin.display(description="quantity")
     def ordered(self, order: Order) -> str:
@@ -152,10 +164,10 @@ class ExecutionAdmin(RecordAdmin):
         "standing",
         "of_order",
         "exec_id",
-        "perm_id",
+        "permanent_id",
         "source",
     )
-    sortable_by = ("id", "perm_id")
+    sortable_by = ("id", "permanent_id")
     list_filter = (
         SymbolFilter,
         AccountFilter,
@@ -182,6 +194,10 @@ class ExecutionAdmin(RecordAdmin):
     @admin.display(description="executed (UTC)")
     def executed(self, execution: Execution) -> str:
         return moment(execution.executed_at) if execution.executed_at else execution.time_text
+
+    @admin.display(description="permId", ordering="perm_id")
+    def permanent_id(self, execution: Execution) -> int:
+        return execution.perm_id
 
     @admin.display(description="quantity")
     def shares(self, execution: Execution) -> str:

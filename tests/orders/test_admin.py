@@ -78,7 +78,7 @@ def test_list_columns(browser):
 
     row = cells(response)
     assert row["id"] == order.pk
-    assert (row["account_id"], row["symbol"], row["side"]) == (ACCOUNT, "MSFT", "BUY")
+    assert (row["of_account"], row["symbol"], row["side"]) == (ACCOUNT, "MSFT", "BUY")
     assert (row["ordered"], row["filled"], row["average"]) == ("1,500", "600", "149.5033")
     assert row["prices"] == "150.25"
     assert row["status_now"] == '<span class="badge badge-partially_filled">Partially filled</span>'

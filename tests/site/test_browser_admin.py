@@ -1,0 +1,212 @@
+"""The admin and the two pages of the API's documentation, in a real browser.
+
+SCREENSHOTS=docs/images pytest tests/site/test_browser_admin.py     also writes the pictures of the documentation
+"""
+
+import os
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+from django.utils import timezone
+from playwright.sync_api import Error, expect, sync_playwright
+
+from accounts.models import GatewaySession
+from orders import intake
+from orders.vocabulary import OrderType, Side
+from tests.orders.factories import advance, asked, at, bracket, execute, external_order, order_in, place
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PASSWORD = "correct horse battery"
+
+
+def launch(playwright):
+    """The system's Chromium, or Playwright's own."""
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+    try:
+        return playwright.chromium.launch(executable_path=installed, args=QUIET)
+    except Error as problem:
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            raise
+        names = ", ".join(BROWSERS)
+        pytest.skip(f"no browser that starts: neither {names} nor Playwright's own ({str(problem).splitlines()[0]})")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        # Playwright keeps a loop in this thread, in which Django would not let tests write rows, and has connections
+        # of its own.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+            browser = launch(playwright)
+            yield browser
+            browser.close()
+            connections.close_all()
+
+
+@pytest.fixture
+def page(chromium, live_server):
+    """A page on which nothing may go wrong: no console error, no failed answer, no other host."""
+    context = chromium.new_context(base_url=live_server.url, viewport={"width": 1600, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    home, troubles = urlsplit(live_server.url).netloc, []
+
+    def look_at_request(request):
+        address = urlsplit(request.url)
+        if address.scheme not in ("data", "blob") and address.netloc != home:
+            troubles.append(f"asks another host: {request.url}")
+
+    def look_at_response(response):
+        if response.status >= 400:
+            troubles.append(f"{response.status} {response.url}")
+
+    context.on("request", look_at_request)
+    context.on("response", look_at_response)
+    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    yield page
+    context.close()
+    assert troubles == []
+
+
+@pytest.fixture
+def reviewer(page):
+    User.objects.create_superuser("reviewer", password=PASSWORD)
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("reviewer")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Broker session")).to_be_visible()
+    return page
+
+
+class Clock:
+    """Makes things happen one after the other, in the past."""
+
+    def __init__(self, start: datetime):
+        self.now = start
+
+    def after(self, seconds, action, *args, **kwargs):
+        self.now += timedelta(seconds=seconds)
+        with at(self.now):
+            return action(*args, **kwargs)
+
+
+def a_morning():
+    """Orders of all sorts; returns the one with the longest story."""
+    clock = Clock(timezone.now() - timedelta(minutes=18))
+    clock.after(0, order_in, "FILLED", symbol="NVDA", quantity=50, order_ref="open_nvda", order_type=OrderType.MARKET)
+    legs = clock.after(90, bracket, symbol="MSFT", quantity=25, order_ref="swing_0042")
+    for kind in ("SENT", "ACCEPTED"):
+        legs = [clock.after(0.1, advance, leg, kind) for leg in legs]
+    clock.after(12, advance, legs[0], "FILL")
+    clock.after(200, order_in, "REJECTED", symbol="TSLA", quantity=9000, order_ref="too_big")
+    clock.after(150, external_order, symbol="IBM", quantity=40)
+    clock.after(120, order_in, "CANCELED", symbol="AAPL", quantity=100, order_ref="my_trade_006", side=Side.SELL)
+    clock.after(60, order_in, "IN_DOUBT", symbol="AMD", quantity=200, order_ref="my_trade_007")
+    clock.after(60, order_in, "EXPIRED", symbol="KO", quantity=10, order_type=OrderType.STOP, side=Side.SELL)
+
+    body = '{"symbol":"AAPL","action":"BUY","quantity":100,"limit_price":150.25,"order_ref":"my_trade_001"}'
+    request = clock.after(300, place, symbol="AAPL", quantity=100, order_ref="my_trade_001", request=asked(body))
+    order = clock.after(0.021, advance, request.orders.get(), "SENT")
+    order = clock.after(0.048, advance, order, "ACCEPTED")
+    answer = {"status": "✅ Limit order sent", "permId": order.perm_id}
+    clock.after(0.012, intake.answer, request, status_code=200, body=answer)
+    order = clock.after(2.3, execute, order, quantity=40, price="150.21", commission="0.40")
+    order = clock.after(1.1, execute, order, quantity=35, price="150.25", commission="0.35")
+    clock.after(30, order_in, "NEW", symbol="AAPL", quantity=10, order_ref="my_trade_002")
+    GatewaySession.objects.update(heard_at=timezone.now() + timedelta(minutes=1))  # the worker is well, all the time
+    return order
+
+
+def shoot(page, name):
+    """Write a picture for the documentation, when asked to."""
+    directory = os.environ.get("SCREENSHOTS")
+    if directory:
+        page.screenshot(path=Path(directory) / f"{name}.png", animations="disabled")
+
+
+def test_review_of_an_order(reviewer):
+    order = a_morning()
+    page = reviewer
+
+    page.goto("/admin/")
+    expect(page.locator(".alarm")).to_contain_text("AMD")
+    shoot(page, "admin-overview")
+
+    page.locator('a[href="/admin/orders/order/"]').first.click()
+    rows = page.locator("#result_list tbody tr")
+    expect(rows).to_have_count(11)
+    expect(page.locator("#result_list .badge-in_doubt")).to_be_visible()
+    shoot(page, "admin-orders")
+
+    page.locator("#changelist a", has_text="Filters").click()
+    page.get_by_label("Filled", exact=True).check()
+    page.get_by_label("Partially filled").check()
+    page.get_by_role("button", name="Apply filters").click()
+    expect(rows).to_have_count(3)
+
+    page.goto("/admin/orders/order/")
+    page.get_by_role("textbox").first.fill(str(order.perm_id))
+    page.keyboard.press("Enter")
+    expect(rows).to_have_count(1)
+
+    rows.get_by_role("link").first.click()
+    expect(page.locator(".timeline > li")).to_have_count(5)
+    raw = page.locator("#event-4 .raw-fields")
+    expect(raw).to_be_hidden()
+    page.locator("#event-4").get_by_text("The broker's message: execDetails (11)").click()
+    expect(raw).to_be_visible()
+    expect(raw).to_contain_text(order.executions.order_by("pk").first().exec_id)
+    page.set_viewport_size({"width": 1360, "height": 1290})
+    shoot(page, "admin-order")
+
+
+@pytest.mark.parametrize("path", ["orders/execution/", "orders/orderrequest/", "accounts/position/", "auth/user/"])
+def test_every_list_renders(reviewer, path):
+    order_in("FILLED")
+
+    reviewer.goto(f"/admin/{path}")
+
+    expect(reviewer.locator("#changelist")).to_be_visible()
+
+
+def test_a_hostile_reference_stays_text(reviewer):
+    reference = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
+    order = order_in("NEW", order_ref=reference)
+
+    for path in ("", f"{order.pk}/change/"):
+        reviewer.goto(f"/admin/orders/order/{path}")
+        expect(reviewer.get_by_text(reference, exact=True).first).to_be_visible()
+        assert "owned" not in reviewer.title()
+
+
+def test_swagger_ui(page):
+    page.goto("/docs")
+
+    expect(page.locator(".swagger-ui .info .title")).to_contain_text("IBKR Order Gateway")
+
+
+def test_redoc(page):
+    page.goto("/redoc")
+
+    expect(page.get_by_role("heading", name="IBKR Order Gateway").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_alt_text("redocly logo")).to_have_count(0)  # an image of another host
