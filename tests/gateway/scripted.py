@@ -17,6 +17,7 @@ PATIENCE = 5.0
 class ScriptedGateway:
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # soon full, when nobody reads
         self._listener.settimeout(PATIENCE)
         self.port = self._listener.getsockname()[1]
         self.talks: list[Talk] = []

@@ -40,7 +40,7 @@ from tests.gateway.scripted import (
     order_status,
     wait_until,
 )
-from tests.gateway.sessions import QUICK, Collected, ready, session_with
+from tests.gateway.sessions import QUICK, Collected, ready, session_with, shrink_send_buffer
 from tests.gateway.test_translation import LIMIT
 
 
@@ -266,6 +266,7 @@ def test_nothing_is_sent_behind_what_the_gateway_does_not_read(gateway, reports)
     with session_with(gateway.port, reports) as session:
         gateway.greet()
         connection = ready(session)
+        shrink_send_buffer(session)
         refused = None
         for _ in range(1000):
             try:

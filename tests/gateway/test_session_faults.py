@@ -12,7 +12,7 @@ from gateway.errors import NotConnected, NothingSent, QueryFailed, SendUncertain
 from gateway.reports import ErrorReport, ExecutionReport, OrderStatusReport, Query, SessionState
 from gateway.session import BrokerSession
 from tests.gateway.scripted import ScriptedGateway, execution, order_status, wait_until
-from tests.gateway.sessions import QUICK, Collected, ready, session_with
+from tests.gateway.sessions import QUICK, Collected, ready, session_with, shrink_send_buffer
 from tests.gateway.test_translation import LIMIT
 
 TAKEN = (4, 2, -1, 326, "Unable to connect as the client id is already in use. Retry with a unique client id.", "")
@@ -265,6 +265,7 @@ def test_what_waits_in_the_send_buffer_of_a_dropped_connection_does_not_leave_la
     with session_with(gateway.port, reports, timing=timing) as session:
         talk = gateway.greet()
         connection = ready(session)
+        shrink_send_buffer(session)
         written = 0
         with pytest.raises(NothingSent, match="does not read"):  # noqa: PT012 the last of many
             while True:
