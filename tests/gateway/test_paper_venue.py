@@ -424,7 +424,7 @@ def test_the_ledger_tells_everything_in_order(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     house = House(path)
     client = house.client(7)
-    client.place(1, order_ref="réf~A")
+    client.place(1, order_ref="ref~A")
     client.place(2, order_type="LMT", lmt_price=D("230.00"), order_ref="b")
     client.place(2, order_type="LMT", lmt_price=D("229.50"), order_ref="b")
     client.answer(m.CancelOrder(order_id=2), m.CancelOrder(order_id=99))
@@ -451,7 +451,7 @@ def test_the_ledger_tells_everything_in_order(tmp_path: Path) -> None:
         "session": 1,
         "clientId": 7,
         "orderId": 1,
-        "orderRef": "réf~A",
+        "orderRef": "ref~A",
         "symbol": "AAPL",
         "conId": 265598,
         "side": "BUY",
