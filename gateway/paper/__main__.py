@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.paper import catalogue
 from gateway.paper.exchange import Exchange
@@ -35,12 +35,12 @@ def arguments() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=4002, help="port to listen on; 0 picks a free one (default: %(default)s)")
-    add("--accounts", default="DU1000001", help="account codes, with commas (default: %(default)s)")
+    add("--accounts", type=_accounts, default="DU1000001", help="account codes, with commas (default: %(default)s)")
     add("--cash", type=_dollars, default=Decimal(200_000), help="dollars in a new account (default: %(default)s)")
     add("--seed", type=int, default=1, help="of all prices and sizes (default: %(default)s)")
     add(
         "--tick",
-        type=float,
+        type=_seconds,
         default=0.5,
         help="seconds between moves of the market; 0: none (default: %(default)s)",
     )
@@ -62,6 +62,23 @@ def _dollars(text: str) -> Decimal:
     return amount
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 3600 seconds")
+    return seconds
+
+
+def _accounts(text: str) -> list[str]:
+    codes = [code.strip() for code in text.split(",")]
+    if not all(code.isascii() and code.isalnum() for code in codes) or len(set(codes)) < len(codes):
+        raise argparse.ArgumentTypeError("needs account codes of letters and digits, each once")
+    return codes
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -70,7 +87,7 @@ async def serve(options: argparse.Namespace) -> None:
     zone = UTC if options.time_zone == "UTC" else ZoneInfo(options.time_zone)
     exchange = Exchange(
         catalogue=catalogue.read_catalogue(options.instruments),
-        accounts=[code.strip() for code in options.accounts.split(",") if code.strip()],
+        accounts=options.accounts,
         cash=options.cash,
         seed=options.seed,
         clock=now,
@@ -103,7 +120,7 @@ def main() -> int:
     )
     try:
         asyncio.run(serve(options))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ZoneInfoNotFoundError) as error:
         print(f"paper gateway: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
