@@ -19,7 +19,7 @@ run: $(VENV)/base.stamp ## start everything in the foreground: database, paper g
 	@exec $(BIN)/python -m ibkr_site.stack
 
 test: $(VENV)/test.stamp ## run the tests; options in ARGS, e.g. make test ARGS="-k bracket"
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/dev.stamp ## look for mistakes and wrong layout
 	$(BIN)/ruff check .
