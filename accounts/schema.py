@@ -9,7 +9,7 @@ from accounts.serializers import AccountOutput, PositionsOutput, Problem
 
 NOT_CONNECTED = ("500", "Gateway away", "Failed to connect to IB Gateway")
 AS_OF = OpenApiParameter(
-    headers.AS_OF, str, OpenApiParameter.HEADER, response=True, description="The time whose state this answer shows"
+    headers.AS_OF, str, OpenApiParameter.HEADER, response=[200], description="The time whose state this answer shows"
 )
 
 

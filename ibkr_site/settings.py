@@ -205,6 +205,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["ibkr_site.openapi.without_final_slash"],
     "ENUM_NAME_OVERRIDES": {"SideEnum": "orders.vocabulary.Side.values"},
     # No badge from the validator's own site: these pages load nothing from elsewhere.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": ""},

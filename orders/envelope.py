@@ -54,10 +54,8 @@ def read(request: Request) -> bytes:
     """The body. To be called before anything parses it: then it is kept, and the parser is given the same bytes."""
     try:
         return bytes(request.body)
-    except RequestDataTooBig:
+    except (RequestDataTooBig, UnreadablePostError, RawPostDataException):
         return f"(not read: {request.META.get('CONTENT_LENGTH')} bytes)".encode()
-    except (UnreadablePostError, RawPostDataException):
-        return b"(not read: the connection ended)"
 
 
 def _kept(body: bytes) -> str:

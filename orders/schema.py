@@ -52,13 +52,13 @@ POST_HEADERS = [
         "placed again; without a key, two identical requests are two orders.",
     ),
     OpenApiParameter(
-        "X-Order-Id", str, OpenApiParameter.HEADER, response=True, description="Our order id, or ids by comma"
+        "X-Order-Id", str, OpenApiParameter.HEADER, response=[200], description="Our order id, or ids by comma"
     ),
     OpenApiParameter(
-        "X-Order-State", str, OpenApiParameter.HEADER, response=True, description="Status of each: NEW, FILLED, …"
+        "X-Order-State", str, OpenApiParameter.HEADER, response=[200], description="Status of each: NEW, FILLED, …"
     ),
     OpenApiParameter(
-        "Idempotent-Replayed", str, OpenApiParameter.HEADER, response=True, description="true: this is a replay"
+        "Idempotent-Replayed", str, OpenApiParameter.HEADER, response=[200], description="true: this is a replay"
     ),
 ]
 
@@ -232,7 +232,7 @@ EXECUTIONS = extend_schema(
             headers.SESSION_STATE,
             str,
             OpenApiParameter.HEADER,
-            response=True,
+            response=[200],
             description="READY: the ledger is being kept in step with the broker",
         ),
     ],

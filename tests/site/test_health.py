@@ -1,0 +1,80 @@
+from datetime import timedelta
+from unittest import mock
+
+import pytest
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+from tests.orders.builders import session_row
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/live/"])
+def test_live_asks_nobody(client, path):
+    response = client.get(path)  # no database is allowed in this test
+
+    assert (response.status_code, response.json()) == (200, {"status": "live"})
+
+
+@pytest.mark.django_db
+def test_ready(client):
+    session = session_row()
+
+    response = client.get("/health/ready")
+
+    assert response.status_code == 200
+    body = response.json()
+    assert (body["status"], body["database"]) == ("ready", "ok")
+    assert body["session"]["state"] == "READY"
+    assert body["session"]["endpoint"] == "127.0.0.1:4002"
+    assert body["session"]["client_id"] == 17
+    assert body["session"]["heard_at"].startswith(f"{session.heard_at:%Y-%m-%dT%H:%M:%S}")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"state": "DISCONNECTED", "reason": "refused"}, "broker session: refused"),
+        ({"state": "LINK_DOWN", "reason": ""}, "broker session: the session is LINK_DOWN"),
+        ({"heard_at": None}, "broker session: the gateway worker has not reported for some seconds"),
+        (
+            {"heard_at": timezone.now() - timedelta(days=1)},
+            "broker session: the gateway worker has not reported for some seconds",
+        ),
+    ],
+)
+def test_not_ready_says_why(client, changes, reason):
+    session_row(**changes)
+
+    response = client.get("/health/ready")
+
+    assert response.status_code == 503
+    body = response.json()
+    assert (body["status"], body["detail"], body["reasons"]) == ("not ready", reason, [reason])
+    assert body["session"]["state"] == changes.get("state", "READY")
+
+
+@pytest.mark.django_db
+def test_before_the_first_worker(client):
+    response = client.get("/health/ready/")
+
+    assert response.status_code == 503
+    assert response.json()["session"] is None
+    assert response.json()["reasons"] == ["broker session: no gateway worker has reported yet: start one"]
+
+
+@pytest.mark.django_db
+def test_without_a_database(client):
+    with mock.patch.object(BaseDatabaseWrapper, "cursor", side_effect=OperationalError("at 10.0.0.1")):
+        response = client.get("/health/ready")
+
+    assert response.status_code == 503
+    assert response.json()["database"] == "away"
+    assert "PostgreSQL" in response.json()["detail"]
+    assert "10.0.0.1" not in response.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_only_get(client, path):
+    assert client.post(path).status_code == 405

@@ -1,0 +1,82 @@
+"""The schema and its pages: complete, true of the code, and served from our own files alone."""
+
+import contextlib
+import re
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+
+from orders import serializers
+
+GETS = ["/account", "/positions", "/orders", "/executions"]
+POSTS = {
+    "/order/limit": serializers.LimitOrderInput,
+    "/order/market": serializers.MarketOrderInput,
+    "/order/stop": serializers.StopOrderInput,
+    "/order/bracket": serializers.BracketOrderInput,
+    "/order/cancel": serializers.CancelInput,
+}
+
+
+@pytest.fixture
+def schema(client):
+    return client.get("/openapi.json").json()
+
+
+def test_is_valid_and_without_warnings(tmp_path):
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
+
+
+def test_names_every_endpoint_without_a_slash_at_the_end(schema):
+    assert set(schema["paths"]) == {*GETS, *POSTS, "/health/live", "/health/ready"}
+
+
+@pytest.mark.parametrize("path", [*GETS, *POSTS])
+def test_every_endpoint_shows_what_comes_and_what_may_go_wrong(schema, path):
+    (operation,) = schema["paths"][path].values()
+
+    assert operation["summary"]
+    assert operation["description"]
+    assert operation["tags"]
+    done = operation["responses"]["200"]
+    assert done["content"]["application/json"]["examples"]
+    assert [name for name, header in done.get("headers", {}).items() if name.startswith("X-")]
+    refusals = {status: answer for status, answer in operation["responses"].items() if status != "200"}
+    assert refusals
+    for answer in refusals.values():
+        examples = answer["content"]["application/json"]["examples"].values()
+        assert all(list(example["value"]) == ["detail"] for example in examples)
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_example_requests_would_be_accepted(schema, path):
+    content = schema["paths"][path]["post"]["requestBody"]["content"]
+
+    assert list(content) == ["application/json"]
+    (example,) = content["application/json"]["examples"].values()
+    values = {name: Decimal(str(v)) if isinstance(v, float) else v for name, v in example["value"].items()}
+    assert POSTS[path](data=values).is_valid()
+
+
+def test_numbers_are_numbers(schema):
+    schemas = schema["components"]["schemas"]
+
+    assert schemas["AccountOutput"]["properties"]["balance"]["type"] == "number"
+    assert schemas["PositionOutput"]["properties"]["market_value"]["type"] == "number"
+    assert schemas["LimitOrderInputRequest"]["properties"]["limit_price"]["type"] == "number"
+
+
+@pytest.mark.django_db  # closing a file's answer ends a request, which looks after the connections
+@pytest.mark.parametrize("path", ["/docs", "/docs/", "/redoc", "/redoc/"])
+def test_pages_load_our_own_files_only(client, path):
+    response = client.get(path)
+
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert not re.findall(r"https?:|[\"'(]//", page)
+    assets = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert [asset for asset in assets if asset.endswith(".js")]
+    for asset in assets:
+        with contextlib.closing(client.get(asset)) as loaded:
+            assert loaded.status_code == 200
