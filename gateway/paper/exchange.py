@@ -10,7 +10,7 @@ validation changes nothing at all. The market is always open; the day ends at mi
     events = exchange.take_events()
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from gateway.paper import checks
 from gateway.paper.accounts import ZERO, Account, Figures, commission_due
 from gateway.paper.book import Side
 from gateway.paper.catalogue import Catalogue, Listing
+from gateway.paper.funds import Funds
 from gateway.paper.market import Market
 from gateway.paper.matching import Floor
 from gateway.paper.orders import (
@@ -58,6 +59,7 @@ class Exchange:
         self.zone = zone
         self.day = self.today()
         self._events: list[Event] = []
+        self._funds = Funds(self.accounts, self.markets)
         self._floor = Floor(
             register=self.register, accounts=self.accounts, markets=self.markets, clock=clock, emit=self._events.append
         )
@@ -139,7 +141,7 @@ class Exchange:
         return self.markets[listing.con_id].last
 
     def figures(self, account: Account) -> Figures:
-        return account.figures(self._marks(account))
+        return self._funds.figures(account)
 
     def what_if(self, asked: Placement) -> tuple[Order, Figures, Decimal, Decimal]:
         """An order that is only asked about: itself, its account, the change of the margin, the commission.
@@ -147,11 +149,10 @@ class Exchange:
         Raises: Refusal, as for a placement.
         """
         order = self._checked(asked, perm_id=0)
-        account = self.accounts[order.account]
-        before = account.margin_at_worst(self._marks(account))
-        change = self._margin_with(order, order.quantity) - before
         price = order.limit_price or order.stop_price or self.mark(order.listing)
-        return order, self.figures(account), change, commission_due(order.quantity, order.quantity * price)
+        change = self._funds.margin_change(order, order.quantity)
+        fee = commission_due(order.quantity, order.quantity * price)
+        return order, self.figures(self.accounts[order.account]), change, fee
 
     def resume(self, orders: Iterable[Order]) -> None:
         """Put saved working orders back into their markets, in their turn; before `open`."""
@@ -232,31 +233,10 @@ class Exchange:
         parent = self.register.find(order.client_id, order.parent_id) if order.parent_id else None
         if parent is not None and parent.done and parent.status is not Status.FILLED:
             self._floor.refuse(order, PARENT_GONE)
-        elif not order.parent_id and (text := self._unaffordable(order, order.quantity)):
+        elif not order.parent_id and (text := self._funds.shortage(order, order.quantity)):
             self._floor.refuse(order, text)
         else:
             self._floor.accept(order)
-
-    def _unaffordable(self, order: Order, more: Decimal) -> str:
-        """Why the account cannot carry that much more of the order; empty if it can, or if it lowers the risk."""
-        account = self.accounts[order.account]
-        needed = self._margin_with(order, more)
-        equity = self.figures(account).equity
-        if needed <= equity or needed <= account.margin_at_worst(self._marks(account)):
-            return ""
-        return checks.short_of_funds(equity, needed)
-
-    def _margin_with(self, order: Order, more: Decimal) -> Decimal:
-        account = self.accounts[order.account]
-        account.expect(order.listing, order.side, more)
-        try:
-            return account.margin_at_worst(self._marks(account))
-        finally:
-            account.expect(order.listing, order.side, -more)
-
-    def _marks(self, account: Account) -> Mapping[int, Decimal]:
-        contracts = {con_id for con_id, _ in account.pending} | account.positions.keys()
-        return {con_id: self.markets[con_id].last for con_id in contracts}
 
     # Change
 
@@ -267,7 +247,7 @@ class Exchange:
         assert asked.quantity is not None
         checks.check_new_quantity(order, asked.quantity)
         more = asked.quantity - order.quantity
-        if more > 0 and not order.parent_id and (text := self._unaffordable(order, more)):
+        if more > 0 and not order.parent_id and (text := self._funds.shortage(order, more)):
             raise Refusal(201, text)
         prices = (order.limit_price, order.stop_price)
         stands = prices == (asked.limit_price, asked.stop_price) and asked.quantity <= order.quantity

@@ -26,6 +26,9 @@ from gateway.paper.records import (
 )
 
 
+LARGEST_JOURNAL = 64 << 20  # bytes; a larger one would make the next start slow
+
+
 class Store:
     """Keeps one exchange in one directory."""
 
@@ -40,6 +43,7 @@ class Store:
         self._held = False
         self._prices = False
         self._day = exchange.day
+        self._written = 0
 
     def load(self) -> None:
         """Bring the exchange to where it was left; then start a new journal. Before `exchange.open()`.
@@ -68,11 +72,13 @@ class Store:
 
     def commit(self) -> None:
         """Make everything noted so far durable. A new day starts a new snapshot: the old day's orders are gone."""
-        if self._exchange.day != self._day:
+        if self._exchange.day != self._day or self._written > LARGEST_JOURNAL:
             self.compact()
         elif self._orders or self._executions or self._held or self._prices:
-            _write(self._journal, json.dumps(self._line(), ensure_ascii=False).encode() + b"\n")
+            line = json.dumps(self._line(), ensure_ascii=False).encode() + b"\n"
+            _write(self._journal, line)
             os.fsync(self._journal)
+            self._written += len(line)
             self._forget()
 
     def _line(self) -> Record:
@@ -102,6 +108,7 @@ class Store:
         self._day = self._exchange.day
         old = self._path_of_journal()
         self._generation += 1
+        self._written = 0
         if self._journal >= 0:
             os.close(self._journal)
         self._journal = os.open(self._path_of_journal(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)

@@ -207,6 +207,18 @@ def test_the_journal_grows_by_what_changed_only(tmp_path: Path) -> None:
     assert len(lines[-1]) < 1_500
 
 
+def test_a_long_journal_becomes_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.paper.state.LARGEST_JOURNAL", 5_000)
+    floor = KeptFloor(tmp_path)
+    for order_id in range(1, 31):
+        floor.place(order_id, "BUY", 1, "LMT", limit="200")
+    (journal,) = tmp_path.glob("journal-*")
+
+    assert journal.name != "journal-1.jsonl"
+    assert journal.stat().st_size < 7_000
+    assert state(KeptFloor(tmp_path)) == state(floor)
+
+
 # The real process
 
 
