@@ -117,10 +117,15 @@ class Book:
         self._halves[side].add(key, price, quantity)
         self._places[key] = side, price
 
+    def quantity(self, key: int) -> Decimal:
+        """What an order still has."""
+        side, price = self._places[key]
+        return self._halves[side].quantity(key, price)
+
     def reduce(self, key: int, quantity: Decimal) -> None:
         """Lower an order to that quantity; it keeps its turn."""
         side, price = self._places[key]
-        if not 0 < quantity <= self._halves[side].quantity(key, price):
+        if not 0 < quantity <= self.quantity(key):
             raise ValueError(f"order {key} can only be reduced")
         self._halves[side].set(key, price, quantity)
 

@@ -25,7 +25,6 @@ from gateway.paper.records import (
     restore,
 )
 
-
 LARGEST_JOURNAL = 64 << 20  # bytes; a larger one would make the next start slow
 
 
