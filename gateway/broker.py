@@ -6,6 +6,7 @@ Rules: nothing here blocks without a time-out; every question either ends with i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 
 from gateway.reports import Query, SessionState
@@ -22,6 +23,13 @@ class SessionStatus:
     heard_seconds_ago: float | None
     next_order_id: int  # the lowest id the gateway and this session would accept next
     accounts: tuple[str, ...]
+    offered_order_id: int = 0  # the id the gateway itself named when this connection was made
+    ready_since: float | None = None  # time.monotonic() when it last became READY; None while it is not
+    time_zone: tzinfo = UTC  # the gateway's own, in which its trading day ends
+
+    def trading_day(self, moment: datetime) -> str:
+        """The gateway's date at that moment: what it lists of completed orders and executions is of one such day."""
+        return moment.astimezone(self.time_zone).date().isoformat()
 
 
 class Broker(Protocol):

@@ -64,6 +64,7 @@ class Keeper:
         self._connection = 0
         self._accounts: tuple[str, ...] = ()
         self._next_order_id = 1
+        self._ready_since: float | None = None
         self._heard_at: float | None = None
         self._heard_reported = 0.0
         self._failed_attempts = 0
@@ -81,6 +82,9 @@ class Keeper:
             heard_seconds_ago=None if heard_at is None else time.monotonic() - heard_at,
             next_order_id=max(self._next_order_id, link.next_order_id if link else 1),
             accounts=self._accounts,
+            offered_order_id=link.first_offered_order_id if link else 0,
+            ready_since=self._ready_since,
+            time_zone=(link.zone if link else None) or UTC,
         )
 
     def usable(self, connection: int | None, states: frozenset[SessionState]) -> Link:
@@ -220,6 +224,7 @@ class Keeper:
         if self._standing == (state, reason):
             return
         self._standing = (state, reason)
+        self._ready_since = time.monotonic() if state is SessionState.READY else None
         log.info("%s: %s%s", self._name, state, f" ({reason})" if reason else "")
         link = self._link
         self._delivery.put(

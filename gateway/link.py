@@ -75,6 +75,7 @@ class Link:
         self.accounts: tuple[str, ...] = ()
         self.subscribed_account = ""
         self.next_order_id = 1
+        self.first_offered_order_id = 0
         self.heard_at = time.monotonic()
         self.heard_at_utc = datetime.now(UTC)
         self.lost: asyncio.Future[str] = loop.create_future()
@@ -181,6 +182,7 @@ class Link:
         self.questions.found(request_id, details)
 
     def offered_order_id(self, order_id: int) -> None:
+        self.first_offered_order_id = self.first_offered_order_id or order_id
         self._saw_order_id(order_id - 1)
 
     def offered_accounts(self, accounts: tuple[str, ...]) -> None:

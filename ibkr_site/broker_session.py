@@ -155,7 +155,7 @@ class Owner:
     def _recover(self, session: BrokerSession, number: int, epoch: int) -> None:
         name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{number}"
         try:
-            reconcile.recover(session, client_id=settings.IB_CLIENT_ID, session=name)
+            reconcile.recover(session, client_id=settings.IB_CLIENT_ID, session=name, connection=number)
         finally:
             connection.close()
 

@@ -11,6 +11,21 @@ from gateway.broker import Broker
 from orders.errors import NotOwner
 
 
+@dataclass(slots=True)
+class Rounds:
+    """Complete rounds of questions on one uninterrupted stretch of READY; `last` in seconds since it began."""
+
+    since: float | None = None
+    count: int = 0
+    last: float = 0.0
+
+    def completed(self, *, ready_since: float, at: float) -> None:
+        if self.since != ready_since:
+            self.since, self.count = ready_since, 0
+        self.count += 1
+        self.last = at - ready_since
+
+
 @dataclass(slots=True, kw_only=True)
 class Desk:
     """`claiming` makes claim and write one step: order ids must go out ascending. `epoch` is the owner's number."""
@@ -20,6 +35,8 @@ class Desk:
     client_id: int
     epoch: int
     claiming: threading.Lock = field(default_factory=threading.Lock)
+    rounds: Rounds = field(default_factory=Rounds)
+    uncommitted: set[int] = field(default_factory=set)  # requests whose claim failed in a way that may have committed
 
     def session(self, connection: int) -> str:
         """Where an event came from, as the trail names it."""

@@ -12,7 +12,7 @@ Safe to call twice, late or never: each function looks at the rows, not at the m
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import DatabaseError, connection, transaction
@@ -20,12 +20,14 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import GatewaySession
-from gateway.errors import ContractNotFound, GatewayError, NothingSent
+from accounts.positions import held
+from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
 from orders import events, journal, stamps
 from orders.desk import Desk
 from orders.models import Order
+from orders.outcomes import CONNECTION_FAILED
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ def submit(request_pk: int, *, desk: Desk) -> None:
         log.warning("request %s is not sent yet: %s", request_pk, error)
         return
     with desk.claiming:
+        _close_uncommitted(desk)
         _claim_and_send(request_pk, instrument, desk=desk)
 
 
@@ -132,6 +135,20 @@ def expire_unsent() -> None:
         )
 
 
+def close_uncommitted(*, desk: Desk) -> None:
+    """Close the claims that failed and were committed all the same: this process knows that it sent nothing."""
+    with desk.claiming:
+        _close_uncommitted(desk)
+
+
+def _close_uncommitted(desk: Desk) -> None:
+    # Before anything is claimed again: a claim of now must not be taken for the one that failed.
+    for request_pk in list(desk.uncommitted):
+        claimed = Order.objects.filter(request_id=request_pk, status=OrderStatus.PENDING_NEW)
+        _give_up(claimed, reason=CONNECTION_FAILED, origin=journal.Origin(actor=Actor.WORKER))
+        desk.uncommitted.discard(request_pk)
+
+
 def _waiting(request_pk: int) -> QuerySet[Order]:
     return Order.objects.filter(request_id=request_pk, status=OrderStatus.RECEIVED).order_by("pk")
 
@@ -147,16 +164,19 @@ def _claim_and_send(request_pk: int, instrument: Instrument, *, desk: Desk) -> N
     try:
         tickets = _claim(request_pk, instrument, desk=desk, connection_number=connection_number)
     except DatabaseError:
-        # The commit may or may not have happened. Nothing was sent, and nothing will be: recovery reads the row.
+        # The commit may or may not have happened. Nothing was sent, and nothing will be.
         log.exception("the claim of request %s failed; nothing was sent", request_pk)
+        desk.uncommitted.add(request_pk)
         return
     if not tickets:
         return
     try:
         desk.broker.transmit([ticket for _, ticket in tickets], connection=connection_number)
     except NothingSent as error:
+        log.warning("request %s was claimed and not sent: %s", request_pk, error)
         orders = [order for order, _ in tickets]
-        _give_up(orders, reason=str(error), origin=_origin(desk, orders[0]))
+        reason = CONNECTION_FAILED if isinstance(error, NotConnected) else str(error)
+        _give_up(orders, reason=reason, origin=_origin(desk, orders[0]))
     except GatewayError:
         log.exception("request %s: the outcome of the write is unknown", request_pk)
 
@@ -182,7 +202,7 @@ def _claim(
         if len(tickets) > 1:  # a bracket leaves as one: only the last leg releases the group
             tickets = [dataclasses.replace(t, transmit=t is tickets[-1]) for t in tickets]
         sent = [
-            (order, _sent(order, ticket, desk=desk, connection_number=connection_number))
+            (order, _sent(order, ticket, desk=desk, connection_number=connection_number, now=now))
             for order, ticket in zip(orders, tickets, strict=True)
         ]
         journal.record_all(sent, origin=_origin(desk, orders[0], connection_number))
@@ -206,7 +226,7 @@ def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: i
     )
 
 
-def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: int) -> events.Sent:
+def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: int, now: datetime) -> events.Sent:
     assert order.stamp is not None
     return events.Sent(
         client_id=desk.client_id,
@@ -215,10 +235,12 @@ def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: i
         epoch=desk.epoch,
         stamp=order.stamp,
         digest=hashlib.sha256(repr(ticket).encode()).hexdigest(),
+        position=held(order.account_id, symbol=order.symbol, security_type=order.security_type),
+        trading_day=desk.broker.status().trading_day(now),
     )
 
 
-def _give_up(orders: Sequence[Order], *, reason: str, origin: journal.Origin) -> None:
+def _give_up(orders: Iterable[Order], *, reason: str, origin: journal.Origin) -> None:
     for order in orders:
         journal.record(
             order.pk,

@@ -72,7 +72,11 @@ class Adopted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Sent(Event):
-    """The claim, committed before any byte goes out (FIX 35=D). `digest` is SHA-256 of the ticket to be written."""
+    """The claim, committed before any byte goes out (FIX 35=D).
+
+    `digest` is SHA-256 of the ticket to be written. `position` (signed) and `trading_day` are as they were known then:
+    what recovery later compares with.
+    """
 
     kind = EventKind.SENT
     client_id: int
@@ -81,6 +85,8 @@ class Sent(Event):
     epoch: int
     stamp: str
     digest: str
+    position: Decimal
+    trading_day: str
 
 
 @dataclass(frozen=True, kw_only=True)

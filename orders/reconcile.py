@@ -4,19 +4,26 @@ Rules
 1. Runs after every connect and restored link, before anything may be claimed.
 2. Only the stamp identifies an order of ours; never "same symbol and size".
 3. A question without its end marker concludes nothing: the recovery fails and is tried again.
-4. What was claimed and is not known to the broker is IN_DOUBT: absence is not proof.
+4. What was claimed and is not known to the broker is IN_DOUBT: absence is not proof. `settle` goes on asking, and
+   calls it NOT_PLACED only once `evidence` has no doubt left.
 """
 
 import logging
-from datetime import timedelta
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
 
+from django.db.models import Case, F, Max, QuerySet, Sum, When
 from django.utils import timezone
 
+from accounts.positions import held
 from gateway.broker import Broker
-from gateway.reports import Query
-from orders import events, journal
-from orders.models import Order
-from orders.vocabulary import Actor, EventKind, OrderStatus
+from gateway.reports import Query, SessionState
+from orders import events, evidence, journal
+from orders.desk import Desk
+from orders.models import Execution, Order, OrderEvent
+from orders.vocabulary import Actor, EventKind, OrderStatus, Role, Side
 
 log = logging.getLogger(__name__)
 
@@ -26,33 +33,41 @@ ORDER_QUERIES = (Query.OPEN_ORDERS, Query.ALL_OPEN_ORDERS, Query.COMPLETED_ORDER
 ACCOUNT_QUERIES = (Query.POSITIONS, Query.ACCOUNT)
 # An acknowledgement takes milliseconds, and seconds at worst; after this a claim is looked into.
 ACKNOWLEDGED_WITHIN = timedelta(seconds=20)
+SECONDS_BETWEEN_ROUNDS = 10.0
+NOT_FOUND = 10147  # IB: the order to be cancelled is not found
+UNKNOWN_TO_BROKER = "sent, and neither among the broker's open or completed orders nor its executions"
 
 
-def recover(broker: Broker, *, client_id: int, session: str) -> None:
+def recover(broker: Broker, *, client_id: int, session: str, connection: int) -> None:
     """Bring the record in step with the broker. Raises: GatewayError when any question went unanswered."""
     for query in (*ORDER_QUERIES, *ACCOUNT_QUERIES):
-        broker.ask(query, timeout=QUESTION_SECONDS)
-    claimed = Order.objects.filter(status=OrderStatus.PENDING_NEW, client_id=client_id)
-    for order_pk in claimed.values_list("pk", flat=True):
-        _doubt(order_pk, session=session)
+        broker.ask(query, timeout=QUESTION_SECONDS, connection=connection)
+    origin = journal.Origin(actor=Actor.WORKER, session=session)
+    _doubt(Order.objects.filter(status=OrderStatus.PENDING_NEW, client_id=client_id), origin=origin)
+    for leg in _untransmitted(client_id):
+        # The broker may hold it back, unlisted, for want of the leg that would release the group.
+        assert leg.broker_order_id is not None
+        broker.cancel(leg.broker_order_id, connection=connection, while_recovering=True)
 
 
-def settle(broker: Broker, *, client_id: int, session: str) -> None:
-    """Look into claims of this very connection that the broker has not answered for too long."""
-    since = timezone.now() - ACKNOWLEDGED_WITHIN
-    overdue = Order.objects.filter(
-        status=OrderStatus.PENDING_NEW,
-        client_id=client_id,
-        events__kind=EventKind.SENT,
-        events__recorded_at__lt=since,
-    )
-    pks = list(overdue.values_list("pk", flat=True))
-    if not pks:
+def settle(desk: Desk) -> None:
+    """Ask again about what is overdue or in doubt, now and then. Raises: GatewayError."""
+    status = desk.broker.status()
+    open_questions = _overdue(desk.client_id) | _in_doubt(desk.client_id)
+    if status.state is not SessionState.READY or status.ready_since is None or not open_questions.exists():
         return
-    for query in ORDER_QUERIES:
-        broker.ask(query, timeout=QUESTION_SECONDS)
-    for order_pk in pks:
-        _doubt(order_pk, session=session)
+    asked_at = status.ready_since + desk.rounds.last if desk.rounds.since == status.ready_since else 0.0
+    if desk.rounds.count and time.monotonic() - asked_at < SECONDS_BETWEEN_ROUNDS:
+        return
+    for query in (*ORDER_QUERIES, Query.POSITIONS):
+        desk.broker.ask(query, timeout=QUESTION_SECONDS, connection=status.connection)
+    if desk.broker.status().ready_since != status.ready_since:
+        return  # the link was down in between: the round does not count
+    desk.rounds.completed(ready_since=status.ready_since, at=time.monotonic())
+    origin = journal.Origin(actor=Actor.WORKER, session=desk.session(status.connection))
+    _doubt(_overdue(desk.client_id), origin=origin)
+    for order in _in_doubt(desk.client_id):
+        _decide(order, desk=desk, origin=origin)
 
 
 def sync_executions(broker: Broker) -> None:
@@ -61,12 +76,88 @@ def sync_executions(broker: Broker) -> None:
         broker.ask(query, timeout=QUESTION_SECONDS)
 
 
-def _doubt(order_pk: int, *, session: str) -> None:
-    order = journal.record(
-        order_pk,
-        events.InDoubt(reason="sent, and neither among the broker's open or completed orders nor its executions"),
-        origin=journal.Origin(actor=Actor.WORKER, session=session),
-        only_from=frozenset({OrderStatus.PENDING_NEW}),
+def _overdue(client_id: int) -> QuerySet[Order]:
+    return Order.objects.filter(
+        status=OrderStatus.PENDING_NEW,
+        client_id=client_id,
+        pk__in=OrderEvent.objects.filter(
+            kind=EventKind.SENT, recorded_at__lt=timezone.now() - ACKNOWLEDGED_WITHIN
+        ).values("order_id"),
     )
-    if order is not None:
-        log.critical("order %s is in doubt: whether the broker has it cannot be told", order_pk)
+
+
+def _in_doubt(client_id: int) -> QuerySet[Order]:
+    return Order.objects.filter(status=OrderStatus.IN_DOUBT, client_id=client_id, stamp__isnull=False)
+
+
+def _untransmitted(client_id: int) -> QuerySet[Order]:
+    """Legs in doubt of a bracket none of whose legs the broker lists."""
+    legs = _in_doubt(client_id).exclude(role=Role.SINGLE)
+    known = Order.objects.filter(perm_id__isnull=False).values("request_id")
+    return legs.exclude(request_id__in=known)
+
+
+def _doubt(orders: Iterable[Order], *, origin: journal.Origin) -> None:
+    for order in orders:
+        event = events.InDoubt(reason=UNKNOWN_TO_BROKER)
+        if journal.record(order.pk, event, origin=origin, only_from=frozenset({OrderStatus.PENDING_NEW})):
+            log.critical("order %s is in doubt: whether the broker has it cannot be told yet", order.pk)
+
+
+def _decide(order: Order, *, desk: Desk, origin: journal.Origin) -> None:
+    claim, seen = _claim(order), _observation(order, desk=desk)
+    found = evidence.doubts(claim, seen)
+    if order.perm_id is not None:
+        found.append(f"the broker named it {order.perm_id}")
+    if found:
+        log.warning("order %s stays in doubt: %s", order.pk, "; ".join(found))
+        return
+    reason = (
+        f"asked {seen.rounds} times on connection {seen.epoch}/{seen.connection}, "
+        f"{seen.settled_for.seconds} s after it was ready, the broker knows neither the order nor anything it explains"
+    )
+    if journal.record(
+        order.pk, events.NotPlaced(reason=reason), origin=origin, only_from=frozenset({OrderStatus.IN_DOUBT})
+    ):
+        log.warning("order %s was not placed: %s", order.pk, reason)
+
+
+def _claim(order: Order) -> evidence.Claim:
+    sent = order.events.get(kind=EventKind.SENT)
+    event = events.from_payload(sent.kind, sent.payload)
+    assert isinstance(event, events.Sent)
+    return evidence.Claim(
+        epoch=event.epoch,
+        connection=event.connection,
+        broker_order_id=event.broker_order_id,
+        trading_day=event.trading_day,
+        position=event.position,
+    )
+
+
+def _observation(order: Order, *, desk: Desk) -> evidence.Observation:
+    status = desk.broker.status()
+    sent_at = order.events.get(kind=EventKind.SENT).recorded_at
+    known = Order.objects.filter(client_id=desk.client_id, perm_id__isnull=False, stamp__isnull=False)
+    highest = known.aggregate(highest=Max("broker_order_id"))["highest"]
+    return evidence.Observation(
+        epoch=desk.epoch,
+        connection=status.connection,
+        rounds=desk.rounds.count,
+        settled_for=timedelta(seconds=desk.rounds.last),
+        offered_order_id=status.offered_order_id,
+        explained_order_id=(highest or 0) + 1,
+        trading_day=status.trading_day(timezone.now()),
+        position=held(order.account_id, symbol=order.symbol, security_type=order.security_type),
+        filled=_filled_since(order, sent_at),
+        disowned=order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code=NOT_FOUND).exists(),
+    )
+
+
+def _filled_since(order: Order, moment: datetime) -> Decimal:
+    """What was executed in the order's contract and account since, signed."""
+    executions = Execution.objects.filter(
+        account=order.account_id, symbol=order.symbol, security_type=order.security_type, recorded_at__gt=moment
+    )
+    signed = Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity"))
+    return executions.aggregate(filled=Sum(signed))["filled"] or Decimal(0)

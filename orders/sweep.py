@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 def sweep(desk: Desk) -> None:
     """Do all that is due and that nobody rang for."""
+    dispatch.close_uncommitted(desk=desk)
     dispatch.expire_unsent()
     status = desk.broker.status()
     if status.state is not SessionState.READY:
@@ -28,7 +29,7 @@ def sweep(desk: Desk) -> None:
     try:
         if _open_orders_wanted(desk):
             desk.broker.ask(Query.ALL_OPEN_ORDERS, timeout=reconcile.QUESTION_SECONDS)
-        reconcile.settle(desk.broker, client_id=desk.client_id, session=desk.session(status.connection))
+        reconcile.settle(desk)
     except GatewayError as error:
         log.warning("the sweep's question went unanswered: %s", error)
         time.sleep(1)

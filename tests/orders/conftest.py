@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from gateway.broker import SessionStatus
@@ -20,17 +22,22 @@ class RecordingBroker:
         self.failure = None
         self.state = SessionState.READY
         self.heard_seconds_ago = 0.1
+        self.connection = 1
         self.next_order_id = 1
+        self.offered_order_id = 1
+        self.ready_since = time.monotonic()
         self.before_transmit = lambda: None
 
     def status(self):
         return SessionStatus(
             state=self.state,
             reason="",
-            connection=1,
+            connection=self.connection,
             heard_seconds_ago=self.heard_seconds_ago,
             next_order_id=self.next_order_id,
             accounts=("DU1000001",),
+            offered_order_id=self.offered_order_id,
+            ready_since=self.ready_since,
         )
 
     def acquire(self, messages, *, timeout):
@@ -47,12 +54,12 @@ class RecordingBroker:
             raise self.failure
         self.transmitted.extend(tickets)
 
-    def cancel(self, order_id, *, connection):
+    def cancel(self, order_id, *, connection, while_recovering=False):
         if self.failure is not None:
             raise self.failure
         self.cancelled.append(order_id)
 
-    def ask(self, query, *, timeout):
+    def ask(self, query, *, timeout, connection=None):
         if self.failure is not None:
             raise self.failure
         self.asked.append(query)

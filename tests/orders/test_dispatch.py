@@ -140,7 +140,7 @@ def test_refused_write_is_not_placed(desk, broker):
 
     for order in orders:
         assert_history(order, "received sent not_placed")
-        assert order.reason == "the connection is gone"
+        assert order.reason == "Failed to connect to IB Gateway"
 
 
 def test_uncertain_write_stays_pending(desk, broker):
@@ -166,6 +166,28 @@ def test_failed_claim_sends_nothing(desk, broker):
 
     assert_history(order, "received")
     assert broker.transmitted == []
+
+
+def test_claim_that_failed_and_was_committed_all_the_same_is_closed(desk, broker):
+    (order,) = placed()
+    journal.record(order.pk, sample("SENT"), origin=journal.Origin(actor=Actor.WORKER))
+    desk.uncommitted.add(order.request_id)
+
+    dispatch.close_uncommitted(desk=desk)
+
+    assert_history(order, "received sent not_placed")
+    assert desk.uncommitted == set()
+
+
+def test_a_new_claim_is_not_taken_for_the_one_that_failed(desk, broker):
+    (order,) = placed()
+    desk.uncommitted.add(order.request_id)
+
+    dispatch.submit(order.request_id, desk=desk)
+    dispatch.close_uncommitted(desk=desk)
+
+    assert_history(order, "received sent")
+    assert len(broker.transmitted) == 1
 
 
 # Cancels

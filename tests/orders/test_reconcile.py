@@ -1,15 +1,27 @@
+import time
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from accounts.models import Position
 from gateway.errors import QueryTimedOut
 from gateway.reports import Query
 from orders import dispatch, reconcile
 from orders.reports import apply_report
 from orders.sweep import sweep
 from tests.orders.assertions import assert_history
-from tests.orders.builders import CLIENT_ID, GATEWAY, open_order, placed, session_row
+from tests.orders.builders import (
+    ACCOUNT,
+    BRACKET,
+    CLIENT_ID,
+    GATEWAY,
+    error,
+    execution,
+    open_order,
+    placed,
+    session_row,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +35,7 @@ def sent(desk):
 
 
 def recover(broker):
-    reconcile.recover(broker, client_id=CLIENT_ID, session="default/17/1/2")
+    reconcile.recover(broker, client_id=CLIENT_ID, session="default/17/1/2", connection=broker.connection)
 
 
 def test_everything_is_asked_orders_before_executions(broker, desk):
@@ -57,7 +69,7 @@ def test_a_failed_question_concludes_nothing(broker, sent):
 
 
 def test_claims_of_another_client_id_are_not_ours_to_judge(broker, sent):
-    reconcile.recover(broker, client_id=99, session="")
+    reconcile.recover(broker, client_id=99, session="", connection=1)
 
     assert_history(sent, "received sent")
 
@@ -70,24 +82,134 @@ def test_a_late_acknowledgement_resolves_the_doubt(broker, sent):
     assert_history(sent, "received sent in_doubt accepted")
 
 
-def settle(broker):
-    reconcile.settle(broker, client_id=CLIENT_ID, session="")
+# Settling what is overdue or in doubt
 
 
-def test_a_young_claim_is_given_time(broker, sent):
-    settle(broker)
+@pytest.fixture
+def quick(monkeypatch):
+    """No pauses: every settle is a round, every claim overdue."""
+    monkeypatch.setattr(reconcile, "ACKNOWLEDGED_WITHIN", timedelta(0))
+    monkeypatch.setattr(reconcile, "SECONDS_BETWEEN_ROUNDS", 0)
+
+
+def test_a_young_claim_is_given_time(broker, desk, sent):
+    reconcile.settle(desk)
 
     assert broker.asked == []
     assert_history(sent, "received sent")
 
 
-def test_an_old_claim_is_looked_into(broker, sent, monkeypatch):
+def test_an_old_claim_is_looked_into(broker, desk, sent, quick):
+    reconcile.settle(desk)
+
+    assert broker.asked == [*reconcile.ORDER_QUERIES, Query.POSITIONS]
+    assert_history(sent, "received sent in_doubt")
+
+
+def test_rounds_have_pauses_between_them(broker, desk, sent, monkeypatch):
     monkeypatch.setattr(reconcile, "ACKNOWLEDGED_WITHIN", timedelta(0))
 
-    settle(broker)
+    for _ in range(3):
+        reconcile.settle(desk)
 
-    assert broker.asked == list(reconcile.ORDER_QUERIES)
+    assert broker.asked.count(Query.OPEN_ORDERS) == 1
+
+
+def reconnected(broker, *, ready_for=31.0, offered=None):
+    broker.connection += 1
+    broker.ready_since = time.monotonic() - ready_for
+    if offered is not None:
+        broker.offered_order_id = offered
+
+
+def test_not_placed_once_no_doubt_is_left(broker, desk, sent, quick):
+    reconnected(broker)
+    recover(broker)
+
+    reconcile.settle(desk)
     assert_history(sent, "received sent in_doubt")
+
+    reconcile.settle(desk)
+    assert_history(sent, "received sent in_doubt not_placed")
+    assert "asked 2 times on connection 1/2, 31 s after" in sent.reason
+
+
+@pytest.mark.parametrize(
+    ("case", "changes"),
+    [
+        ("same connection", {}),
+        ("not settled", {"ready_for": 29.0}),
+        ("the gateway counts on from it", {"offered": 2}),
+    ],
+)
+def test_doubt_remains(broker, desk, sent, quick, case, changes):
+    if changes:
+        reconnected(broker, **changes)
+    recover(broker)
+
+    for _ in range(5):
+        reconcile.settle(desk)
+
+    assert_history(sent, "received sent in_doubt")
+
+
+def test_rounds_begin_anew_after_an_interruption(broker, desk, sent, quick):
+    reconnected(broker)
+    recover(broker)
+    reconcile.settle(desk)
+
+    broker.ready_since += 0.5  # the link was gone for a moment
+    reconcile.settle(desk)
+
+    assert_history(sent, "received sent in_doubt")
+
+
+def test_unexplained_position_is_a_doubt(broker, desk, sent, quick):
+    reconnected(broker)
+    recover(broker)
+    values = {"con_id": 265598, "symbol": "AAPL", "security_type": "STK", "currency": "USD", "as_of": timezone.now()}
+    Position.objects.create(account_id=ACCOUNT, quantity=10, **values)
+
+    for _ in range(3):
+        reconcile.settle(desk)
+    assert_history(sent, "received sent in_doubt")
+
+    apply_report(execution(perm_id=4242, order_ref="typed in TWS"), session="", client_id=CLIENT_ID)
+    reconcile.settle(desk)
+    assert_history(sent, "received sent in_doubt not_placed")
+
+
+def test_later_orders_of_ours_explain_the_gateways_count(broker, desk, sent, quick):
+    later = placed()[0]
+    dispatch.submit(later.request_id, desk=desk)
+    later.refresh_from_db()
+    apply_report(open_order(later), session="", client_id=CLIENT_ID)
+    reconnected(broker, offered=later.broker_order_id + 1)
+    recover(broker)
+
+    for _ in range(2):
+        reconcile.settle(desk)
+
+    assert_history(sent, "received sent in_doubt not_placed")
+
+
+def test_unlisted_legs_of_a_bracket_are_cancelled_and_disowned(broker, desk, quick):
+    orders = placed(*BRACKET)
+    dispatch.submit(orders[0].request_id, desk=desk)
+    reconnected(broker, offered=3)  # it holds two legs back, for want of the third
+
+    recover(broker)
+
+    for order in orders:
+        order.refresh_from_db()
+        assert_history(order, "received sent in_doubt")
+    assert broker.cancelled == [order.broker_order_id for order in orders]
+    for order in orders:
+        apply_report(error(order.broker_order_id, 10147), session="", client_id=CLIENT_ID)
+    for _ in range(2):
+        reconcile.settle(desk)
+    for order in orders:
+        assert_history(order, "received sent in_doubt error_reported not_placed")
 
 
 # The sweep: what lost doorbells leave behind

@@ -1,0 +1,65 @@
+"""When may an order that was claimed be called not placed? Only when every line here says so. Pure.
+
+The order's bytes may have left, and the broker does not list it. That alone proves nothing: gateways list late, lose
+and forget. What proves it is that the broker, asked on the same client id by a later connection, after the old one
+is gone and things have settled, knows neither the order nor anything that only the order would explain.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+SETTLED_AFTER = timedelta(seconds=30)
+ROUNDS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What was about to be sent: by which owner on which connection, under which order id."""
+
+    epoch: int
+    connection: int
+    broker_order_id: int
+    trading_day: str
+    position: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What has been seen since, on the connection of now.
+
+    `rounds` counts complete rounds of questions that did not find the order, `settled_for` is how long the link had
+    been up at the last of them; `offered_order_id` is the id the gateway offered on connecting, `explained_order_id`
+    one above the highest id of ours it is known to have; `position` is the holding now, `filled` what executions
+    since the claim add up to, signed; `disowned` is true once the broker answered that it has no order of that id.
+    """
+
+    epoch: int
+    connection: int
+    rounds: int
+    settled_for: timedelta
+    offered_order_id: int
+    explained_order_id: int
+    trading_day: str
+    position: Decimal
+    filled: Decimal
+    disowned: bool = False
+
+
+def doubts(claim: Claim, seen: Observation) -> list[str]:
+    """What still speaks against calling it not placed; empty when nothing does."""
+    found = []
+    if (seen.epoch, seen.connection) <= (claim.epoch, claim.connection):
+        found.append("the connection it was sent on still stands")
+    if seen.rounds < ROUNDS or seen.settled_for < SETTLED_AFTER:
+        found.append(f"it was not asked for {ROUNDS} times over {SETTLED_AFTER.seconds} s of a quiet link yet")
+    if seen.trading_day != claim.trading_day:
+        found.append("it was sent on an earlier trading day, which the broker no longer lists")
+    used = max(claim.broker_order_id + 1, seen.explained_order_id)
+    if seen.offered_order_id >= used and seen.offered_order_id > seen.explained_order_id and not seen.disowned:
+        found.append(f"the gateway offered order id {seen.offered_order_id}, as if it had seen {claim.broker_order_id}")
+    if claim.position + seen.filled != seen.position:
+        found.append(
+            f"the position is {seen.position:f} and not {claim.position + seen.filled:f}, as the executions add up to"
+        )
+    return found

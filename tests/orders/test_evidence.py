@@ -1,0 +1,59 @@
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from orders.evidence import ROUNDS, SETTLED_AFTER, Claim, Observation, doubts
+
+CLAIM = Claim(epoch=1, connection=1, broker_order_id=7, trading_day="2026-01-15", position=Decimal(10))
+PROOF = Observation(
+    epoch=1,
+    connection=2,
+    rounds=ROUNDS,
+    settled_for=SETTLED_AFTER,
+    offered_order_id=7,
+    explained_order_id=7,
+    trading_day="2026-01-15",
+    position=Decimal(10),
+    filled=Decimal(0),
+)
+
+
+@pytest.mark.parametrize(
+    ("case", "changes"),
+    [
+        ("a later connection", {}),
+        ("a later owner, whose connections count from one", {"epoch": 2, "connection": 1}),
+        ("the gateway rolled its ids back", {"offered_order_id": 3}),
+        ("later orders of ours explain its count", {"offered_order_id": 12, "explained_order_id": 12}),
+        ("it said itself that there is no such order", {"offered_order_id": 9, "disowned": True}),
+        ("the position is what executions make it", {"position": Decimal(4), "filled": Decimal(-6)}),
+    ],
+)
+def test_no_doubt_is_left(case, changes):
+    assert doubts(CLAIM, replace(PROOF, **changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("case", "changes", "words"),
+    [
+        ("same connection", {"connection": 1}, "still stands"),
+        ("an earlier owner's", {"epoch": 0, "connection": 9}, "still stands"),
+        ("asked once", {"rounds": ROUNDS - 1}, "was not asked"),
+        ("asked too soon", {"settled_for": SETTLED_AFTER - timedelta(seconds=1)}, "was not asked"),
+        ("another day", {"trading_day": "2026-01-16"}, "earlier trading day"),
+        ("the gateway counts on from it", {"offered_order_id": 8}, "as if it had seen 7"),
+        ("and from beyond what we know", {"offered_order_id": 13, "explained_order_id": 12}, "as if it had seen 7"),
+        ("somebody bought", {"position": Decimal(20)}, "the position is 20 and not 10"),
+        ("an execution without a position", {"filled": Decimal(10)}, "the position is 10 and not 20"),
+    ],
+)
+def test_doubt(case, changes, words):
+    (doubt,) = doubts(CLAIM, replace(PROOF, **changes))
+
+    assert words in doubt
+
+
+def test_every_doubt_is_named():
+    assert len(doubts(CLAIM, replace(PROOF, connection=1, rounds=0, trading_day="", position=Decimal(0)))) == 4
