@@ -1,5 +1,7 @@
 """Fixtures that every test may use."""
 
+import logging
+
 import pytest
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -22,6 +24,7 @@ def flush_past_the_triggers():
 def django_db_setup(django_db_setup, django_db_blocker):
     """The process's LISTEN connection lives as long as the process; the test database does not."""
     yield
+    logging.getLogger("orders.waiting").disabled = True  # that it lost its connection is no news here
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from itertools import count
 
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import GatewaySession
 from orders import dispatch, reports
 from orders.desk import Desk
 from orders.models import Order
-from orders.vocabulary import OrderStatus
+from orders.vocabulary import EventKind, OrderStatus
 from tests.orders.builders import CLIENT_ID, open_order, order_status
 
 _perm_ids = count(1788680597)
@@ -71,8 +72,8 @@ def _look(desk: Desk, answer: Callable[[Order], None], open_perm_ids: list[int] 
         dispatch.submit(request_pk, desk=desk)
     for order_pk in dispatch.unsent_cancels(desk=desk):
         dispatch.cancel(order_pk, desk=desk)
-    sent = (OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL)
-    for order in Order.objects.filter(status__in=sent).order_by("pk"):
+    sent = {"events__sequence": F("last_sequence"), "events__kind__in": (EventKind.SENT, EventKind.CANCEL_SENT)}
+    for order in Order.objects.filter(**sent).order_by("pk"):
         answer(order)
     if open_perm_ids is not None:
         GatewaySession.objects.update(open_orders_as_of=timezone.now(), open_perm_ids=open_perm_ids)
