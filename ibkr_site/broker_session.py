@@ -23,7 +23,7 @@ from accounts.live import LiveBook
 from accounts.models import GatewaySession
 from gateway.reports import Report
 from gateway.session import BrokerSession
-from orders import desk, reconcile, reports, sweep
+from orders import desk, kill_points, reconcile, reports, sweep
 from orders.waiting import listening_parameters
 
 log = logging.getLogger(__name__)
@@ -143,6 +143,7 @@ class Owner:
         name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{report.connection}"
         while True:
             try:
+                kill_points.reached("worker.report")
                 self._book.apply(report)
                 reports.apply_report(report, session=name, client_id=settings.IB_CLIENT_ID)
                 return

@@ -77,3 +77,13 @@ def refuse_unknown_choice(name: str, value: str, *, choices: Sequence[str]) -> N
     """A word that is none of those we know must not be taken for the default."""
     if value not in choices:
         raise ImproperlyConfigured(f"{name}={value} is unknown: use {' or '.join(choices)}.")
+
+
+def refuse_faults_with_real_money(*, trading_mode: str, kill_points: str, settle_seconds: float) -> None:
+    """What makes fault tests possible, or quick, has no place where money can be lost."""
+    if trading_mode != "live":
+        return
+    if kill_points:
+        raise ImproperlyConfigured("KILL_POINTS is for fault tests: unset it, it is refused with TRADING_MODE=live.")
+    if settle_seconds < 30:
+        raise ImproperlyConfigured(f"SETTLE_SECONDS={settle_seconds:g} is too short for TRADING_MODE=live: 30 or more.")

@@ -24,7 +24,7 @@ from accounts.positions import held
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
-from orders import events, journal, stamps
+from orders import events, journal, kill_points, stamps
 from orders.desk import Desk
 from orders.models import Order
 from orders.outcomes import CONNECTION_FAILED
@@ -55,6 +55,7 @@ def submit(request_pk: int, *, desk: Desk) -> None:
         return
     with desk.claiming:
         _close_uncommitted(desk)
+        kill_points.reached("worker.before_claim")
         _claim_and_send(request_pk, instrument, desk=desk)
 
 
@@ -74,6 +75,7 @@ def cancel(order_pk: int, *, desk: Desk) -> None:
             only_from=frozenset({OrderStatus.PENDING_CANCEL}),
         )
         if order is not None and order.broker_order_id is not None:
+            kill_points.reached("worker.cancel_marked")
             desk.broker.cancel(order.broker_order_id, connection=connection_number)
     except GatewayError as error:
         log.warning("the cancel of order %s was not sent: %s", order_pk, error)
@@ -170,8 +172,10 @@ def _claim_and_send(request_pk: int, instrument: Instrument, *, desk: Desk) -> N
         return
     if not tickets:
         return
+    kill_points.reached("worker.claimed")
     try:
         desk.broker.transmit([ticket for _, ticket in tickets], connection=connection_number)
+        kill_points.reached("worker.written")
     except NothingSent as error:
         log.warning("request %s was claimed and not sent: %s", request_pk, error)
         orders = [order for order, _ in tickets]
@@ -206,6 +210,7 @@ def _claim(
             for order, ticket in zip(orders, tickets, strict=True)
         ]
         journal.record_all(sent, origin=_origin(desk, orders[0], connection_number))
+        kill_points.reached("worker.claim_uncommitted")
     return list(zip(orders, tickets, strict=True))
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-SETTLED_AFTER = timedelta(seconds=30)
 ROUNDS = 2
 
 
@@ -46,13 +45,13 @@ class Observation:
     disowned: bool = False
 
 
-def doubts(claim: Claim, seen: Observation) -> list[str]:
+def doubts(claim: Claim, seen: Observation, *, settled_after: timedelta) -> list[str]:
     """What still speaks against calling it not placed; empty when nothing does."""
     found = []
     if (seen.epoch, seen.connection) <= (claim.epoch, claim.connection):
         found.append("the connection it was sent on still stands")
-    if seen.rounds < ROUNDS or seen.settled_for < SETTLED_AFTER:
-        found.append(f"it was not asked for {ROUNDS} times over {SETTLED_AFTER.seconds} s of a quiet link yet")
+    if seen.rounds < ROUNDS or seen.settled_for < settled_after:
+        found.append(f"it was not asked for {ROUNDS} times over {settled_after.seconds} s of a quiet link yet")
     if seen.trading_day != claim.trading_day:
         found.append("it was sent on an earlier trading day, which the broker no longer lists")
     used = max(claim.broker_order_id + 1, seen.explained_order_id)

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from orders import events, journal, stamps
+from orders import events, journal, kill_points, stamps
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
@@ -66,6 +66,7 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
             request = _persist(asked)
             for leg in placement.legs:
                 _receive(request, placement, leg)
+            kill_points.reached("web.in_transaction")
     except IntegrityError:
         raise _seen_before(asked) from None
     return request

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.freshness import chosen_account, standing
-from orders import answers, intake, outcomes, tasks, waiting
+from orders import answers, intake, kill_points, outcomes, tasks, waiting
 from orders.answers import Answer
 from orders.doorbell import ring
 from orders.intake import Asked, Leg, Placement
@@ -43,13 +43,16 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
         legs=legs(kind, terms),
         valid_for=timedelta(seconds=settings.ORDER_VALID_SECONDS),
     )
+    kill_points.reached("web.before_insert")
     request = intake.place(asked, placement)
     orders: Sequence[Order] = ()
     try:
+        kill_points.reached("web.committed")
         orders = list(request.orders.order_by("pk"))
         ring(tasks.submit_order, request.pk)
         seconds = settings.PLACEMENT_WAIT_SECONDS if connected else min(AWAY_SECONDS, settings.PLACEMENT_WAIT_SECONDS)
         _wait(request, seconds=seconds)
+        kill_points.reached("web.acknowledged")
         answer = answers.to_placement(conclude(request), kind=kind)
         intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled)
     except Exception:

@@ -14,13 +14,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.db.models import Case, F, Max, QuerySet, Sum, When
 from django.utils import timezone
 
 from accounts.positions import held
 from gateway.broker import Broker
 from gateway.reports import Query, SessionState
-from orders import events, evidence, journal
+from orders import events, evidence, journal, kill_points
 from orders.desk import Desk
 from orders.models import Execution, Order, OrderEvent
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role, Side
@@ -33,7 +34,7 @@ ORDER_QUERIES = (Query.OPEN_ORDERS, Query.ALL_OPEN_ORDERS, Query.COMPLETED_ORDER
 ACCOUNT_QUERIES = (Query.POSITIONS, Query.ACCOUNT)
 # An acknowledgement takes milliseconds, and seconds at worst; after this a claim is looked into.
 ACKNOWLEDGED_WITHIN = timedelta(seconds=20)
-SECONDS_BETWEEN_ROUNDS = 10.0
+LONGEST_PAUSE_SECONDS = 10.0  # between two rounds of questions
 NOT_FOUND = 10147  # IB: the order to be cancelled is not found
 UNKNOWN_TO_BROKER = "sent, and neither among the broker's open or completed orders nor its executions"
 
@@ -42,6 +43,7 @@ def recover(broker: Broker, *, client_id: int, session: str, connection: int) ->
     """Bring the record in step with the broker. Raises: GatewayError when any question went unanswered."""
     for query in (*ORDER_QUERIES, *ACCOUNT_QUERIES):
         broker.ask(query, timeout=QUESTION_SECONDS, connection=connection)
+        kill_points.reached("worker.asked")
     origin = journal.Origin(actor=Actor.WORKER, session=session)
     _doubt(Order.objects.filter(status=OrderStatus.PENDING_NEW, client_id=client_id), origin=origin)
     for leg in _untransmitted(client_id):
@@ -57,7 +59,8 @@ def settle(desk: Desk) -> None:
     if status.state is not SessionState.READY or status.ready_since is None or not open_questions.exists():
         return
     asked_at = status.ready_since + desk.rounds.last if desk.rounds.since == status.ready_since else 0.0
-    if desk.rounds.count and time.monotonic() - asked_at < SECONDS_BETWEEN_ROUNDS:
+    pause = min(LONGEST_PAUSE_SECONDS, settings.SETTLE_SECONDS / evidence.ROUNDS)
+    if desk.rounds.count and time.monotonic() - asked_at < pause:
         return
     for query in (*ORDER_QUERIES, Query.POSITIONS):
         desk.broker.ask(query, timeout=QUESTION_SECONDS, connection=status.connection)
@@ -106,7 +109,7 @@ def _doubt(orders: Iterable[Order], *, origin: journal.Origin) -> None:
 
 def _decide(order: Order, *, desk: Desk, origin: journal.Origin) -> None:
     claim, seen = _claim(order), _observation(order, desk=desk)
-    found = evidence.doubts(claim, seen)
+    found = evidence.doubts(claim, seen, settled_after=timedelta(seconds=settings.SETTLE_SECONDS))
     if order.perm_id is not None:
         found.append(f"the broker named it {order.perm_id}")
     if found:

@@ -4,7 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from orders.evidence import ROUNDS, SETTLED_AFTER, Claim, Observation, doubts
+from orders import evidence
+from orders.evidence import ROUNDS, Claim, Observation
+
+SETTLED_AFTER = timedelta(seconds=30)
 
 CLAIM = Claim(epoch=1, connection=1, broker_order_id=7, trading_day="2026-01-15", position=Decimal(10))
 PROOF = Observation(
@@ -18,6 +21,10 @@ PROOF = Observation(
     position=Decimal(10),
     filled=Decimal(0),
 )
+
+
+def doubts(claim, seen):
+    return evidence.doubts(claim, seen, settled_after=SETTLED_AFTER)
 
 
 @pytest.mark.parametrize(

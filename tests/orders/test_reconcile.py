@@ -89,7 +89,7 @@ def test_a_late_acknowledgement_resolves_the_doubt(broker, sent):
 def quick(monkeypatch):
     """No pauses: every settle is a round, every claim overdue."""
     monkeypatch.setattr(reconcile, "ACKNOWLEDGED_WITHIN", timedelta(0))
-    monkeypatch.setattr(reconcile, "SECONDS_BETWEEN_ROUNDS", 0)
+    monkeypatch.setattr(reconcile, "LONGEST_PAUSE_SECONDS", 0)
 
 
 def test_a_young_claim_is_given_time(broker, desk, sent):

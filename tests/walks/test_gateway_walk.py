@@ -31,6 +31,7 @@ def own_house(lonely_house):
 
 def test_gateway_goes_and_comes_back(own_house):
     house = own_house
+    before = placements(house)
     resting = house.post("/order/limit", LIMIT).json()["permId"]
     filled = house.post("/order/market", {"symbol": "MSFT", "action": "BUY", "quantity": 1}).json()["permId"]
     until(lambda: house.status(filled) == "FILLED")
@@ -45,7 +46,7 @@ def test_gateway_goes_and_comes_back(own_house):
     answer = house.get("/executions")
     assert answer.status_code == 200
     assert answer.headers["X-Session-State"] != "READY"
-    assert [row["symbol"] for row in answer.json()["executions"]] == ["MSFT"]
+    assert "MSFT" in [row["symbol"] for row in answer.json()["executions"]]
     for path, body in (("/order/limit", LIMIT), ("/order/cancel", {"perm_id": resting})):
         answer = house.post(path, body)
         assert (answer.status_code, answer.json()) == (500, AWAY)
@@ -56,8 +57,7 @@ def test_gateway_goes_and_comes_back(own_house):
     # What was refused was not sent, and is not sent now; what rested still rests.
     assert [row["permId"] for row in house.get("/orders").json()["orders"]] == [resting]
     assert house.post("/order/cancel", {"perm_id": resting}).status_code == 200
-    placements = [line for line in house.gateway.ledger() if line["kind"] == "placement"]
-    assert len(placements) == 2
+    assert placements(house) == before + 2
 
 
 def test_worker_dies_and_orders_go_on(own_house):
@@ -111,6 +111,10 @@ def test_nothing_is_left_behind(tmp_path):
     gateway.stop()
 
     assert [pid for pid in pids if psutil.pid_exists(pid)] == []
+
+
+def placements(house):
+    return len([line for line in house.gateway.ledger() if line["kind"] == "placement"])
 
 
 def processes_of(house, *words):
