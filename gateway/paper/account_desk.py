@@ -1,7 +1,8 @@
 """Accounts and positions: the answers, and what subscriptions are told afterwards.
 
-Rules: a subscription hears at once of what an execution changed and, at each refresh, of what new prices changed; it is
-told a value only when the value is another than before. An account summary is limited to two per session (322).
+Rules: positions are told at once when an execution changes them; account values and portfolio follow a moment later, at
+a refresh, as do changes of prices, so that a burst of fills costs one telling. A subscription is told a value only when
+it is another than before. An account summary is limited to two per session (322).
 """
 
 from collections.abc import Collection, Iterable
@@ -92,7 +93,7 @@ class AccountDesk:
     # Subscriptions
 
     def moved(self, sessions: Iterable[Session], holdings: Collection[tuple[str, Listing]]) -> None:
-        """Positions changed: tell whoever subscribed, values included."""
+        """Positions changed: tell whoever subscribed to them."""
         for session in sessions:
             for code, listing in holdings:
                 account = self._exchange.accounts[code]
@@ -101,12 +102,11 @@ class AccountDesk:
                 for req_id, wanted in session.positions_multi.items():
                     if wanted in ("", code):
                         self._send_position(session, account, listing, req_id)
-            self._refresh(session, {code for code, _ in holdings})
 
-    def refresh(self, sessions: Iterable[Session]) -> None:
-        """Prices moved: tell subscriptions the values that changed with them."""
+    def refresh(self, sessions: Iterable[Session], codes: Collection[str]) -> None:
+        """Tell subscriptions the values of these accounts that changed."""
         for session in sessions:
-            self._refresh(session, self._exchange.accounts)
+            self._refresh(session, codes)
 
     def _refresh(self, session: Session, codes: Collection[str]) -> None:
         if session.account in codes:

@@ -14,6 +14,7 @@ from gateway.paper.venue import Venue
 
 log = logging.getLogger(__name__)
 
+ACCOUNT_DELAY = 0.05  # seconds from an execution to the account values that follow from it
 MAX_UNREAD = 64 << 20  # bytes a client may leave unread before it is dropped
 
 
@@ -75,6 +76,7 @@ class Server:
         self._tick = tick
         self.finished: asyncio.Future[None] = self.loop.create_future()
         self._answering = False
+        self._refreshing = False
         self._listener: asyncio.Server | None = None
         self._beating: asyncio.Task[None] | None = None
 
@@ -102,6 +104,14 @@ class Server:
             return
         for connection in list(self.connections):
             connection.flush()
+        if self.venue.traded and not self._refreshing:
+            self._refreshing = True
+            self.loop.call_later(ACCOUNT_DELAY, self._refresh_accounts)
+
+    def _refresh_accounts(self) -> None:
+        self._refreshing = False
+        self.venue.refresh_accounts()
+        self._answer()
 
     def fail(self, error: BaseException) -> None:
         """Hang up on everybody and end with this error."""

@@ -8,11 +8,12 @@ opens no socket and reads no clock but the exchange's; `now` is the server's, an
     wait = venue.receive(session, data, now)      # > 0: a paced client; call again, with b"", after that many seconds
     venue.commit()
     transport.write(session.connection.data_to_send())
+    venue.refresh_accounts()                      # a moment later, when venue.traded is not empty
     venue.disconnect(session)
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from gateway.paper import rendering
@@ -57,6 +58,7 @@ class Venue:
     ) -> None:
         self.exchange = exchange
         self.sessions: dict[int, Session] = {}  # by client id
+        self.traded: set[str] = set()  # accounts whose values were not told since their last execution
         self._ledger = ledger
         self._store = store
         self._clock = clock or rendering.Clock()
@@ -143,9 +145,14 @@ class Venue:
         self._steps += 1
         self._markets.stream(self.sessions.values())
         if self._steps % STEPS_PER_REFRESH == 0:
-            self._accounts.refresh(self.sessions.values())
+            self.refresh_accounts(self.exchange.accounts)
         if self._store is not None and self._steps % STEPS_PER_PRICE_SAVE == 0:
             self._store.note_prices()
+
+    def refresh_accounts(self, codes: Collection[str] = ()) -> None:
+        """Tell subscriptions what changed in these accounts, or else in those that traded since the last time."""
+        self._accounts.refresh(self.sessions.values(), codes or self.traded)
+        self.traded.clear()
 
     def commit(self) -> None:
         """Make durable what happened, so that the answers may leave."""
@@ -214,6 +221,7 @@ class Venue:
                 self._orders.report(owner, event)
         if moved:
             self._accounts.moved(self.sessions.values(), moved.values())
+            self.traded.update(code for code, _ in moved)
 
 
 def _owner(event: Event) -> int:

@@ -308,6 +308,14 @@ def test_a_filled_order_cannot_be_modified(floor: Floor) -> None:
     assert floor.history() == ["error 104"]
 
 
+def test_an_order_cannot_become_smaller_than_what_is_filled(floor: Floor) -> None:
+    best = floor.market().book.levels(Side.SELL)[0]
+    floor.place(1, "BUY", best.quantity + 10, "LMT", limit=best.price)
+
+    assert floor.place(1, "BUY", best.quantity, "LMT", limit=best.price).code == 104
+    assert floor.order(1).remaining == 10
+
+
 def test_a_smaller_order_keeps_its_turn_and_a_larger_one_loses_it(floor: Floor) -> None:
     inside = floor.best(Side.SELL) - D("0.01")
     floor.place(1, "SELL", 10, "LMT", limit=inside)

@@ -156,7 +156,7 @@ def test_market_order(ib: Any, library: ModuleType) -> None:
     assert trade.orderStatus.avgFillPrice == fill.execution.price
     held = before["KO"].position if "KO" in before else 0
     wait(ib, lambda: [p.position for p in ib.positions() if p.contract.symbol == "KO"] == [held + 10])
-    assert any(item.contract.symbol == "KO" for item in ib.portfolio())
+    wait(ib, lambda: any(item.contract.symbol == "KO" for item in ib.portfolio()))
 
 
 def test_closing_realises_a_profit_or_loss(ib: Any, library: ModuleType) -> None:

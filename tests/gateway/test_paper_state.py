@@ -110,6 +110,16 @@ def test_restored_orders_go_on_working(tmp_path: Path) -> None:
     assert (again.order(6).status, again.order(5).status) == (Status.FILLED, Status.CANCELLED)
 
 
+def test_an_order_the_reopened_market_meets_is_filled(tmp_path: Path) -> None:
+    floor = KeptFloor(tmp_path)
+    floor.place(1, "BUY", 10, "LMT", limit="230")
+    floor.market().maker.fair = D("229")
+    floor.store.note_prices()
+    floor.store.commit()
+
+    assert KeptFloor(tmp_path).order(1).status is Status.FILLED
+
+
 def test_time_priority_survives(tmp_path: Path) -> None:
     floor = KeptFloor(tmp_path)
     for order_id in (1, 2):

@@ -294,6 +294,8 @@ def test_account_updates(house: House) -> None:
     assert messages[-1] == m.AccountDownloadEnd(account="DU1000001")
 
     other.place(1)
+    assert client.heard() == []
+    house.venue.refresh_accounts()
     pushed = client.heard()
     changed = {message.key: message.value for message in pushed if isinstance(message, m.UpdateAccountValue)}
     (portfolio,) = (message for message in pushed if isinstance(message, m.UpdatePortfolio))
@@ -303,6 +305,7 @@ def test_account_updates(house: House) -> None:
 
     client.ask(m.ReqAccountUpdates(subscribe=False, account=""))
     other.place(2)
+    house.venue.refresh_accounts()
     assert client.heard() == []
 
 
@@ -349,6 +352,8 @@ def test_several_accounts() -> None:
 
     client.ask(m.CancelAccountUpdatesMulti(req_id=4))
     pushed = client.place(2, account="DU2")
+    house.venue.refresh_accounts()
+    pushed += client.heard()
     assert [message.req_id for message in pushed if isinstance(message, m.PositionMulti)] == [5]
     assert "AccountUpdateMulti" not in kinds(pushed)
     client.ask(m.CancelPositionsMulti(req_id=5))
