@@ -140,7 +140,7 @@ def test_limit_rests_and_is_cancelled(ib: Any, library: ModuleType) -> None:
 
     assert statuses(trade) == ["PendingSubmit", "Submitted", "PendingCancel", "Cancelled"]
     wait(ib, lambda: (trade.order.orderId, 202) in ib.heard)
-    assert not ib.openTrades()
+    assert not ib.reqOpenOrders()
 
 
 def test_market_order(ib: Any, library: ModuleType) -> None:
