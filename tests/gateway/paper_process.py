@@ -17,7 +17,8 @@ class PaperGateway:
     """`python -m gateway.paper` on a free port of the loopback; its market stands still unless told otherwise."""
 
     def __init__(self, *arguments: str, tick: str = "0", port: int = 0) -> None:
-        self._process = subprocess.Popen(
+        self.complaints = ""  # what it wrote to stderr; known once it ended
+        self._process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-m", "gateway.paper", "--port", str(port), "--tick", tick, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -29,7 +30,6 @@ class PaperGateway:
             self.kill()
             raise RuntimeError(f"the gateway did not start: {line}{self.complaints}")
         self.port = int(line.rsplit(":", 1)[1])
-        self.complaints = ""
 
     def __enter__(self) -> "PaperGateway":
         return self
