@@ -19,7 +19,7 @@ admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class ReviewerAdmin(UserAdmin, ModelAdmin):
+class ReviewerAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -37,7 +37,18 @@ class GatewaySessionAdmin(ReviewAdmin):
     fieldsets: ClassVar = [
         (None, {"fields": ("name", "current_state", "explanation", "since", "heard")}),
         ("Connection", {"fields": ("endpoint", "client_id", "epoch", "connection", "next_order_id", "accounts")}),
-        ("Answers", {"fields": ("open_orders_wanted_at", "open_orders_as_of", "open_perm_ids", "executions_as_of")}),
+        (
+            "Answers",
+            {
+                "fields": (
+                    "open_orders_wanted",
+                    "open_orders_listed",
+                    "open_orders_as_of",
+                    "open_perm_ids",
+                    "executions_as_of",
+                )
+            },
+        ),
     ]
 
     @admin.display(description="state")

@@ -5,7 +5,7 @@ there are, and counts no further than it can list; times are UTC and say so.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -29,7 +29,8 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        return self.object_list.order_by().values("pk")[:LISTED_AT_MOST].count()
+        matches = cast("QuerySet[Any]", self.object_list)
+        return matches.order_by().values("pk")[:LISTED_AT_MOST].count()
 
 
 class ReviewAdmin(ModelAdmin):

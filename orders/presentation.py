@@ -52,7 +52,7 @@ def answer_badge(status_code: int) -> SafeString:
     return badge(f"http-{status_code // 100}", str(status_code))
 
 
-def with_standing(rows: QuerySet[Execution]) -> QuerySet[Execution]:
+def with_standing(rows: QuerySet[Execution]) -> QuerySet[Any]:
     """Executions with what they cost, and whether a later one took their place."""
     later = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id")).exclude(replaces="")
     charges = Commission.objects.filter(exec_id=OuterRef("exec_id")).order_by("-pk")

@@ -88,7 +88,7 @@ def _entry(row: OrderEvent) -> Entry:
 
 def _label(words: type[EventKind | Actor | OrderStatus], word: str | None) -> str:
     """The label of a word of the vocabulary; what is not in it stands for itself."""
-    return dict(words.choices).get(word, word) if word else ""
+    return str(dict(words.choices).get(word, word)) if word else ""
 
 
 def _our_doing(event: events.Event) -> str:

@@ -174,14 +174,15 @@ def execute(
     order: Order,
     *,
     quantity: Decimal | int | str,
-    price: Decimal | str = "150.1",
+    price: Decimal | str | None = None,
     exec_id: str = "",
     live: bool = True,
     commission: Decimal | str | None = "1.00",
 ) -> Order:
     """The order after the broker reported an execution of it, and its commission unless that is None."""
     exec_id = exec_id or f"0000e0d5.{order.pk:08x}.{order.executions.count() + 1:02}.01"
-    report = _execution_report(order, Decimal(quantity), Decimal(price), exec_id=exec_id, live=live)
+    price = Decimal(price or order.limit_price or order.stop_price or 150)
+    report = _execution_report(order, Decimal(quantity), price, exec_id=exec_id, live=live)
     reports.apply_report(report, session=SESSION, client_id=CLIENT_ID)
     if commission is not None:
         charge(exec_id, commission)

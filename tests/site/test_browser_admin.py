@@ -6,6 +6,7 @@ SCREENSHOTS=docs/images pytest tests/site/test_browser_admin.py     also writes 
 import os
 import shutil
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,10 +49,10 @@ def launch(playwright):
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium(django_db_setup):
+    # Playwright keeps a loop in this thread. Inside it Django would not let tests write rows, and has connections of
+    # its own: the test database is created before, and they are closed after.
     with sync_playwright() as playwright:
-        # Playwright keeps a loop in this thread, in which Django would not let tests write rows, and has connections
-        # of its own.
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
             browser = launch(playwright)
@@ -112,16 +113,19 @@ class Clock:
 def a_morning():
     """Orders of all sorts; returns the one with the longest story."""
     clock = Clock(timezone.now() - timedelta(minutes=18))
-    clock.after(0, order_in, "FILLED", symbol="NVDA", quantity=50, order_ref="open_nvda", order_type=OrderType.MARKET)
-    legs = clock.after(90, bracket, symbol="MSFT", quantity=25, order_ref="swing_0042")
+    clock.after(0, order_in, "FILLED", symbol="NVDA", quantity=50, limit_price=Decimal("187.35"), order_ref="open_nvda")
+    legs = clock.after(90, bracket, symbol="QCOM", quantity=25, order_ref="swing_0042")
     for kind in ("SENT", "ACCEPTED"):
         legs = [clock.after(0.1, advance, leg, kind) for leg in legs]
     clock.after(12, advance, legs[0], "FILL")
-    clock.after(200, order_in, "REJECTED", symbol="TSLA", quantity=9000, order_ref="too_big")
-    clock.after(150, external_order, symbol="IBM", quantity=40)
+    clock.after(
+        200, order_in, "REJECTED", symbol="TSLA", quantity=9000, limit_price=Decimal("412.5"), order_ref="too_big"
+    )
+    clock.after(150, external_order, symbol="JNJ", quantity=40)
     clock.after(120, order_in, "CANCELED", symbol="AAPL", quantity=100, order_ref="my_trade_006", side=Side.SELL)
-    clock.after(60, order_in, "IN_DOUBT", symbol="AMD", quantity=200, order_ref="my_trade_007")
-    clock.after(60, order_in, "EXPIRED", symbol="KO", quantity=10, order_type=OrderType.STOP, side=Side.SELL)
+    clock.after(60, order_in, "IN_DOUBT", symbol="AMD", quantity=200, limit_price=Decimal("162.4"), order_ref="dip_amd")
+    stop = {"order_type": OrderType.STOP, "stop_price": Decimal("68.5"), "side": Side.SELL}
+    clock.after(60, order_in, "EXPIRED", symbol="KO", quantity=10, **stop)
 
     body = '{"symbol":"AAPL","action":"BUY","quantity":100,"limit_price":150.25,"order_ref":"my_trade_001"}'
     request = clock.after(300, place, symbol="AAPL", quantity=100, order_ref="my_trade_001", request=asked(body))
@@ -175,7 +179,7 @@ def test_review_of_an_order(reviewer):
     page.locator("#event-4").get_by_text("The broker's message: execDetails (11)").click()
     expect(raw).to_be_visible()
     expect(raw).to_contain_text(order.executions.order_by("pk").first().exec_id)
-    page.set_viewport_size({"width": 1360, "height": 1290})
+    page.set_viewport_size({"width": 1280, "height": 1240})
     shoot(page, "admin-order")
 
 
