@@ -24,7 +24,10 @@ class GatewaySession(models.Model):
     accounts = ArrayField(models.CharField(max_length=20), default=list, blank=True)
     next_order_id = models.BigIntegerField(default=1, help_text="lowest order id not yet reserved; never goes down")
     heard_at = models.DateTimeField(null=True, blank=True, help_text="when the broker last said anything")
-    open_orders_wanted_at = models.DateTimeField(null=True, blank=True)
+    # Counted, not timed: whoever wants a list raises the first number and waits for the second to reach it, so that
+    # the clocks of two machines need not agree.
+    open_orders_wanted = models.BigIntegerField(default=0)
+    open_orders_listed = models.BigIntegerField(default=0)
     open_orders_as_of = models.DateTimeField(null=True, blank=True)
     open_perm_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
     executions_as_of = models.DateTimeField(null=True, blank=True)

@@ -12,6 +12,7 @@ Rules
 import logging
 import threading
 import zlib
+from collections.abc import Callable
 
 import psycopg
 from django.conf import settings
@@ -110,10 +111,15 @@ class Owner:
         )
         own = desk.Desk(broker=session, gateway=settings.GATEWAY_NAME, client_id=settings.IB_CLIENT_ID, epoch=epoch)
         over = threading.Event()
-        sweeper = threading.Thread(target=self._sweep, args=(own, over), name="sweeper", daemon=True)
+        chores = (self._sweep, sweep.inquire)
+        threads = [
+            threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
+            for chore in chores
+        ]
         session.start()
         desk.open_desk(own)
-        sweeper.start()
+        for thread in threads:
+            thread.start()
         try:
             while not self._stopping.wait(LOCK_SECONDS):
                 if not self._lease.holds():
@@ -123,18 +129,22 @@ class Owner:
             desk.close_desk()
             over.set()
             session.stop()
-            sweeper.join(timeout=5)
+            for thread in threads:
+                thread.join(timeout=5)
             self._lease.release()
             connection.close()
 
-    def _sweep(self, own: desk.Desk, over: threading.Event) -> None:
+    def _sweep(self, own: desk.Desk) -> None:
+        sweep.sweep(own)
+        self._book.flush()
+
+    def _repeat(self, chore: Callable[[desk.Desk], None], own: desk.Desk, over: threading.Event) -> None:
         while not over.wait(SWEEP_SECONDS):
             try:
-                sweep.sweep(own)
-                self._book.flush()
+                chore(own)
             except Exception:
                 # One bad row must not end the owner of all others, nor an absent database.
-                log.exception("the sweep failed; it is tried again")
+                log.exception("%s failed; it is tried again", chore.__name__)
                 connection.close()
         connection.close()
 

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
 
 from accounts.models import GatewaySession
 from accounts.positions import held
@@ -26,7 +26,7 @@ from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
 from orders import events, journal, kill_points, stamps
 from orders.desk import Desk
-from orders.models import Order
+from orders.models import Order, OrderEvent
 from orders.outcomes import CONNECTION_FAILED
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 
@@ -92,15 +92,14 @@ def waiting_requests() -> Sequence[int]:
 
 
 def unsent_cancels(*, desk: Desk) -> Sequence[int]:
-    """Orders of this client id whose cancellation was asked for and not sent."""
-    return list(
-        Order.objects.filter(
-            status=OrderStatus.PENDING_CANCEL,
-            client_id=desk.client_id,
-            events__sequence=F("last_sequence"),
-            events__kind=EventKind.CANCEL_REQUESTED,
-        ).values_list("pk", flat=True)
-    )
+    """Orders of this client id whose cancellation was asked for and not sent, or sent on a connection that is gone."""
+    here = desk.session(desk.broker.status().connection)
+    # A refused one is over: what is asked for after it has to be sent anew.
+    refused = OrderEvent.objects.filter(order=OuterRef("order"), kind=EventKind.CANCEL_REJECTED)
+    since = Coalesce(Subquery(refused.order_by("-sequence").values("sequence")[:1]), 0)
+    sent = OrderEvent.objects.filter(order=OuterRef("pk"), kind=EventKind.CANCEL_SENT, session=here, sequence__gt=since)
+    pending = Order.objects.filter(~Exists(sent), status=OrderStatus.PENDING_CANCEL, client_id=desk.client_id)
+    return list(pending.values_list("pk", flat=True))
 
 
 def withdraw_broken_brackets() -> None:

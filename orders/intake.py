@@ -13,13 +13,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from orders import events, journal, kill_points, stamps
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
-from orders.vocabulary import FINAL, Actor, OrderStatus, OrderType, Role, Side, TimeInForce
+from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +124,10 @@ def withdraw_cancel(order_pk: int) -> bool:
     """Take back a cancellation that was not sent; false when it was."""
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_pk)
-        last = order.events.get(sequence=order.last_sequence)
-        if last.kind != events.CancelRequested.kind:
+        # Every request since the last refusal: one of another client may be on its way already.
+        refused = order.events.filter(kind=EventKind.CANCEL_REJECTED).aggregate(last=Max("sequence"))["last"] or 0
+        was_sent = order.events.filter(kind=EventKind.CANCEL_SENT, sequence__gt=refused).exists()
+        if was_sent or order.status != OrderStatus.PENDING_CANCEL:
             return False
         origin = journal.Origin(actor=Actor.API)
         journal.record_all([(order, events.CancelRejected(reason=CONNECTION_FAILED))], origin=origin)

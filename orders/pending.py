@@ -10,8 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from accounts.freshness import NotConnected, chosen_account, require_fresh
@@ -92,18 +91,16 @@ def _status(order: Order) -> str:
 def _ask() -> tuple[datetime, list[int]]:
     """When the broker listed its open orders, not before now, and their permanent ids. Raises: NotConnected."""
     sessions = GatewaySession.objects.filter(pk=settings.GATEWAY_NAME)
-    sessions.update(open_orders_wanted_at=Now())
-    wanted_at = sessions.values_list("open_orders_wanted_at", flat=True).get()
-    assert wanted_at is not None  # just set; nobody clears it
+    sessions.update(open_orders_wanted=F("open_orders_wanted") + 1)
+    wanted = sessions.values_list("open_orders_wanted", flat=True).get()
     ring(tasks.list_open_orders)
     session = waiting.until(
         sessions.get,
         key=f"open orders {settings.GATEWAY_NAME}",
-        done=lambda seen: seen.open_orders_as_of is not None and seen.open_orders_as_of >= wanted_at,
+        done=lambda seen: seen.open_orders_listed >= wanted,
         seconds=ANSWER_SECONDS,
         poll=LOOK_SECONDS,
     )
-    as_of = session.open_orders_as_of
-    if as_of is None or as_of < wanted_at:
+    if session.open_orders_as_of is None or session.open_orders_listed < wanted:
         raise NotConnected("the broker did not list its open orders in time")
-    return as_of, session.open_perm_ids
+    return session.open_orders_as_of, session.open_perm_ids

@@ -3,7 +3,8 @@
 import logging
 import time
 
-from django.db.models import F, Q
+from django.db.models import F
+from django.db.models.functions import Greatest
 
 from accounts.models import GatewaySession
 from gateway.errors import GatewayError
@@ -26,17 +27,26 @@ def sweep(desk: Desk) -> None:
     dispatch.withdraw_broken_brackets()
     for order_pk in dispatch.unsent_cancels(desk=desk):
         dispatch.cancel(order_pk, desk=desk)
+
+
+def inquire(desk: Desk) -> None:
+    """Put the questions that are due; a thread of its own may wait for the answers."""
+    if desk.broker.status().state is not SessionState.READY:
+        return
     try:
-        if _open_orders_wanted(desk):
-            desk.broker.ask(Query.ALL_OPEN_ORDERS, timeout=reconcile.QUESTION_SECONDS)
+        list_open_orders(desk)
         reconcile.settle(desk)
     except GatewayError as error:
-        log.warning("the sweep's question went unanswered: %s", error)
+        log.warning("a question went unanswered and is put again: %s", error)
         time.sleep(1)
 
 
-def _open_orders_wanted(desk: Desk) -> bool:
-    newer = Q(open_orders_wanted_at__gt=F("open_orders_as_of")) | Q(
-        open_orders_wanted_at__isnull=False, open_orders_as_of__isnull=True
-    )
-    return GatewaySession.objects.filter(newer, pk=desk.gateway).exists()
+def list_open_orders(desk: Desk) -> None:
+    """Ask for everybody's open orders, if somebody wants to know since they were last listed. Raises: GatewayError."""
+    sessions = GatewaySession.objects.filter(pk=desk.gateway)
+    behind = sessions.filter(open_orders_wanted__gt=F("open_orders_listed"))
+    number = behind.values_list("open_orders_wanted", flat=True).first()
+    if number is None:
+        return
+    desk.broker.ask(Query.ALL_OPEN_ORDERS, timeout=reconcile.QUESTION_SECONDS)
+    sessions.update(open_orders_listed=Greatest(F("open_orders_listed"), number))

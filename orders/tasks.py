@@ -8,7 +8,6 @@ import logging
 from celery import shared_task
 
 from gateway.errors import GatewayError
-from gateway.reports import Query
 from orders import desk, dispatch, reconcile
 from orders import sweep as sweeping
 from orders.errors import NotOwner
@@ -37,7 +36,10 @@ def cancel_order(order_pk: int) -> None:
 @shared_task(ignore_result=True)
 def list_open_orders() -> None:
     """Ask for everybody's open orders: GET /orders waits for the answer."""
-    _ask(Query.ALL_OPEN_ORDERS)
+    try:
+        sweeping.list_open_orders(desk.current())
+    except (GatewayError, NotOwner) as error:
+        log.warning("open orders are not listed: %s", error)
 
 
 @shared_task(ignore_result=True)
@@ -47,13 +49,6 @@ def sync_executions() -> None:
         reconcile.sync_executions(desk.current().broker)
     except (GatewayError, NotOwner) as error:
         log.warning("executions are not synchronised: %s", error)
-
-
-def _ask(query: Query) -> None:
-    try:
-        desk.current().broker.ask(query, timeout=reconcile.QUESTION_SECONDS)
-    except (GatewayError, NotOwner) as error:
-        log.warning("%s went unanswered: %s", query, error)
 
 
 @shared_task(ignore_result=True)

@@ -198,7 +198,7 @@ def test_no_answer_is_not_an_empty_list(client, monkeypatch):
 
     assert (response.status_code, response.json()) == (500, AWAY)
     session = GatewaySession.objects.get()
-    assert session.open_orders_wanted_at > session.open_orders_as_of  # which is what the worker's sweep looks for
+    assert session.open_orders_wanted > session.open_orders_listed  # which is what the worker's sweep looks for
 
 
 @pytest.mark.django_db
@@ -209,7 +209,7 @@ def test_while_the_session_is_away(client, state):
     response = client.get("/orders")
 
     assert (response.status_code, response.json()) == (500, AWAY)
-    assert GatewaySession.objects.get().open_orders_wanted_at is None
+    assert GatewaySession.objects.get().open_orders_wanted == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -214,6 +214,26 @@ def test_cancel_is_marked_then_sent(desk, broker, working):
     assert dispatch.unsent_cancels(desk=desk) == []
 
 
+def test_cancel_is_sent_again_on_the_next_connection(desk, broker, working):
+    intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
+    dispatch.cancel(working.pk, desk=desk)
+
+    broker.connection = 2
+
+    assert dispatch.unsent_cancels(desk=desk) == [working.pk]
+
+
+def test_cancel_asked_for_after_a_refusal_is_sent_anew(desk, broker, working):
+    intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
+    dispatch.cancel(working.pk, desk=desk)
+    apply_report(error(working.broker_order_id, 161), session="", client_id=CLIENT_ID)
+    assert dispatch.unsent_cancels(desk=desk) == []
+
+    intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
+
+    assert dispatch.unsent_cancels(desk=desk) == [working.pk]
+
+
 def test_cancel_nobody_asked_for_is_not_sent(desk, broker, working):
     dispatch.cancel(working.pk, desk=desk)
 

@@ -196,3 +196,13 @@ def test_sent_cancel_is_not_taken_back(working):
     journal.record(working.pk, sample("CANCEL_SENT"), origin=journal.Origin(actor=Actor.WORKER))
 
     assert not intake.withdraw_cancel(working.pk)
+
+
+def test_cancel_that_another_client_had_sent_is_not_taken_back(working):
+    for _ in range(2):
+        intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
+        if working.events.count() == 4:
+            journal.record(working.pk, sample("CANCEL_SENT"), origin=journal.Origin(actor=Actor.WORKER))
+
+    assert not intake.withdraw_cancel(working.pk)
+    assert_history(working, "received sent accepted cancel_requested cancel_sent cancel_requested")

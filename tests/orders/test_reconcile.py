@@ -4,12 +4,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import Position
+from accounts.models import GatewaySession, Position
 from gateway.errors import QueryTimedOut
 from gateway.reports import Query
 from orders import dispatch, reconcile
 from orders.reports import apply_report
-from orders.sweep import sweep
+from orders.sweep import inquire, list_open_orders, sweep
 from tests.orders.assertions import assert_history
 from tests.orders.builders import (
     ACCOUNT,
@@ -235,20 +235,28 @@ def test_sweep_closes_what_was_never_sent(desk, broker):
 
 
 @pytest.mark.parametrize(
-    ("case", "wanted", "as_of", "asks"),
+    ("case", "wanted", "listed", "asks"),
     [
-        ("never wanted", None, None, []),
-        ("wanted, never answered", 1, None, [Query.ALL_OPEN_ORDERS]),
-        ("wanted after the answer", 2, 1, [Query.ALL_OPEN_ORDERS]),
-        ("answered since", 1, 2, []),
+        ("never wanted", 0, 0, []),
+        ("wanted since", 2, 1, [Query.ALL_OPEN_ORDERS]),
+        ("listed since", 2, 2, []),
     ],
 )
-def test_sweep_lists_open_orders_when_wanted(desk, broker, case, wanted, as_of, asks):
-    now = timezone.now()
-    moments = {1: now - timedelta(seconds=2), 2: now - timedelta(seconds=1)}
-    session_row(open_orders_wanted_at=moments.get(wanted), open_orders_as_of=moments.get(as_of))
+def test_sweep_lists_open_orders_when_wanted(desk, broker, case, wanted, listed, asks):
+    session_row(open_orders_wanted=wanted, open_orders_listed=listed)
 
-    sweep(desk)
+    inquire(desk)
+    inquire(desk)
 
     assert broker.asked == asks
-    assert desk.gateway == GATEWAY
+    assert GatewaySession.objects.get(pk=GATEWAY).open_orders_listed == wanted
+
+
+def test_a_list_that_failed_is_still_wanted(desk, broker):
+    session_row(open_orders_wanted=1)
+    broker.failure = QueryTimedOut("no end marker")
+
+    with pytest.raises(QueryTimedOut):
+        list_open_orders(desk)
+
+    assert GatewaySession.objects.get().open_orders_listed == 0

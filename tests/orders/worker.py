@@ -76,4 +76,6 @@ def _look(desk: Desk, answer: Callable[[Order], None], open_perm_ids: list[int] 
     for order in Order.objects.filter(**sent).order_by("pk"):
         answer(order)
     if open_perm_ids is not None:
-        GatewaySession.objects.update(open_orders_as_of=timezone.now(), open_perm_ids=open_perm_ids)
+        GatewaySession.objects.update(
+            open_orders_as_of=timezone.now(), open_perm_ids=open_perm_ids, open_orders_listed=F("open_orders_wanted")
+        )

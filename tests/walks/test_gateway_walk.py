@@ -64,8 +64,10 @@ def test_worker_dies_and_orders_go_on(own_house):
     house = own_house
     (worker,) = processes_of(house, "celery", "worker")
 
+    ((epoch,),) = house.rows("SELECT epoch FROM accounts_gatewaysession")
+
     worker.send_signal(signal.SIGKILL)
-    until(lambda: "worker" in house.log_tail() and house.get("/health/ready").status_code == 503, seconds=20)
+    until(lambda: house.rows("SELECT epoch FROM accounts_gatewaysession") == [(epoch + 1,)], seconds=30)
     house.wait_ready()
 
     answer = house.post("/order/limit", LIMIT)
