@@ -41,8 +41,6 @@ class GatewaySessionAdmin(ReviewAdmin):
             "Answers",
             {
                 "fields": (
-                    "open_orders_wanted",
-                    "open_orders_listed",
                     "open_orders_as_of",
                     "open_perm_ids",
                     "executions_as_of",

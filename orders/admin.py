@@ -217,13 +217,13 @@ class ExecutionAdmin(RecordAdmin):
 
     @admin.display(description="order")
     def of_order(self, execution: Execution) -> SafeString | str:
-        return presentation.order_link(execution.order) if execution.order else NOTHING
+        return presentation.order_number(execution.order) if execution.order else NOTHING
 
     def facts(self, row: Any) -> dict[str, Any]:
         return {
             "execution": row,
             "standing": self.standing(row),
-            "order_link": self.of_order(row),
+            "order_link": presentation.order_link(row.order) if row.order else NOTHING,
             "commissions": Commission.objects.filter(exec_id=row.exec_id).order_by("pk"),
             "message": timeline.message_name(row.raw),
             "raw": list(enumerate(row.raw, start=1)),

@@ -44,6 +44,10 @@ def order_link(order: Order) -> SafeString:
     return format_html('<a href="{}">{}</a>', reverse("admin:orders_order_change", args=[order.pk]), order)
 
 
+def order_number(order: Order) -> SafeString:
+    return format_html('<a href="{}">#{}</a>', reverse("admin:orders_order_change", args=[order.pk]), order.pk)
+
+
 def request_link(request: OrderRequest) -> SafeString:
     return format_html('<a href="{}">{}</a>', reverse("admin:orders_orderrequest_change", args=[request.pk]), request)
 
