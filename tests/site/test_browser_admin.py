@@ -34,6 +34,7 @@ QUIET = (
     "--disable-sync",
 )
 PASSWORD = "correct horse battery"
+PATIENCE_MS = 20_000  # a busy machine renders slowly
 
 
 def launch(playwright):
@@ -66,7 +67,8 @@ def page(chromium, live_server):
     """A page on which nothing may go wrong: no console error, no failed answer, no other host."""
     context = chromium.new_context(base_url=live_server.url, viewport={"width": 1600, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     home, troubles = urlsplit(live_server.url).netloc, []
 
     def look_at_request(request):
@@ -179,7 +181,7 @@ def test_review_of_an_order(reviewer):
     page.locator("#event-4").get_by_text("The broker's message: execDetails (11)").click()
     expect(raw).to_be_visible()
     expect(raw).to_contain_text(order.executions.order_by("pk").first().exec_id)
-    page.set_viewport_size({"width": 1360, "height": 1250})
+    page.set_viewport_size({"width": 1320, "height": 1250})
     shoot(page, "admin-order")
 
 
