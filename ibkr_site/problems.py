@@ -22,13 +22,13 @@ from accounts.freshness import NoAccount, NoAccountYet, NotConnected
 from ibkr_site.parsing import TooLarge
 from ibkr_site.request_context import current_request_id
 from orders.errors import (
-    AccountUnknown,
     InvalidKey,
     KeyInProgress,
     KeyReused,
     NotOurs,
     OrderError,
     OrderNotFound,
+    Overloaded,
 )
 from orders.outcomes import CONNECTION_FAILED
 
@@ -42,12 +42,13 @@ DATABASE_AWAY = (
 # Exception -> (status, detail); no detail: the exception's own words, which were written for the client.
 TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str | None], ...] = (
     ((NotConnected, NoAccountYet), 500, CONNECTION_FAILED),
-    ((NoAccount, AccountUnknown), 500, None),
+    (NoAccount, 500, None),
     (OrderNotFound, 404, None),
     (NotOurs, 500, None),  # the guide: a cancellation that failed
     (InvalidKey, 400, None),
     (KeyReused, 422, None),
     (KeyInProgress, 409, None),
+    (Overloaded, 503, None),
     (OrderError, 500, None),
     ((OperationalError, InterfaceError), 503, DATABASE_AWAY),
     (RequestDataTooBig, TooLarge.status_code, TooLarge.default_detail),
@@ -66,7 +67,7 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     for kind, status, detail in TABLE:
         if isinstance(exception, kind):
             log.info("%s: %s", type(exception).__name__, exception)
-            return Response({"detail": detail or str(exception)}, status=status)
+            return Response({"detail": detail or str(exception)}, status=status, headers=_headers(exception))
     log.error("an exception was not foreseen", exc_info=exception)
     return Response({"detail": _fault()}, status=500)
 
@@ -120,6 +121,6 @@ def _fault() -> str:
     return f"Internal server error; the log says more under {current_request_id()}"
 
 
-def _headers(exception: APIException) -> dict[str, str]:
-    wait: float | None = getattr(exception, "wait", None)
+def _headers(exception: Exception) -> dict[str, str]:
+    wait: float | None = getattr(exception, "wait", None) or getattr(exception, "retry_after", None)
     return {"Retry-After": f"{wait:.0f}"} if wait else {}

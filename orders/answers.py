@@ -12,6 +12,7 @@ from typing import Any
 
 from orders.models import Order
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
+from orders.vocabulary import OrderStatus
 
 GONE = "Order not found or already filled"
 # IB's refusals of a cancellation that mean: there is no such order any more (not found; no longer to be cancelled).
@@ -46,10 +47,11 @@ def to_placement(outcome: Outcome, *, kind: str) -> Answer:
         status = f"✅ {kind.capitalize()} order sent"
         return Answer(status_code=200, body={"status": status, **placed}, orders=outcome.orders)
     if outcome.verdict is Verdict.FAILED:
+        denied = any(order.status == OrderStatus.DENIED for order in outcome.orders)
         failed = outcome.reason
         if failed != CONNECTION_FAILED:
             failed = f"Failed to place {kind} order: {failed}"
-        return Answer(status_code=500, body={"detail": failed}, orders=outcome.orders)
+        return Answer(status_code=403 if denied else 500, body={"detail": failed}, orders=outcome.orders)
     return unknown(outcome.orders)
 
 

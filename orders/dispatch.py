@@ -24,7 +24,7 @@ from accounts.positions import held
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
-from orders import events, journal, kill_points, stamps
+from orders import events, exposure, journal, kill_points, risk, stamps
 from orders.desk import Desk
 from orders.models import Order, OrderEvent
 from orders.outcomes import CONNECTION_FAILED
@@ -198,6 +198,11 @@ def _claim(
             or any(o.valid_until is None or o.valid_until <= now for o in orders)
         ):
             return []
+        if breach := _breach(orders):
+            journal.record_all(
+                [(order, events.NotPlaced(reason=breach.reason)) for order in orders], origin=_origin(desk, orders[0])
+            )
+            return []
         first = max(session.next_order_id, desk.broker.status().next_order_id)
         session.next_order_id = first + len(orders)
         session.save(update_fields=["next_order_id"])
@@ -211,6 +216,14 @@ def _claim(
         journal.record_all(sent, origin=_origin(desk, orders[0], connection_number))
         kill_points.reached("worker.claim_uncommitted")
     return list(zip(orders, tickets, strict=True))
+
+
+def _breach(orders: Sequence[Order]) -> risk.Breach | None:
+    """What was asked for meanwhile may have used up the limits; these orders themselves are among those counted."""
+    working = exposure.working_orders(orders[0].account_id, orders[0].symbol)
+    sides = [order.side for order in orders]
+    others = {side: count - sides.count(side) for side, count in working.items()}
+    return risk.breach(orders[0].symbol, sides, working=others)
 
 
 def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: int) -> OrderTicket:

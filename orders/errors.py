@@ -4,7 +4,7 @@
     ├── IllegalTransition      an event that the lifecycle table has no row for
     ├── OrderNotFound          no order of ours, or none that can still be cancelled
     ├── NotOurs                the order belongs to another client of the gateway
-    ├── AccountUnknown         no account to act for: none known yet, or several and none chosen
+    ├── Overloaded             more is waiting to be sent than could be sent in time
     ├── InvalidKey             an idempotency key that is none
     ├── KeyReused              an idempotency key came again with another body
     ├── KeyInProgress          the first request with that key is still being worked on
@@ -33,8 +33,13 @@ class NotOurs(OrderError):
     pass
 
 
-class AccountUnknown(OrderError):
-    pass
+class Overloaded(OrderError):
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(
+            f"More orders are waiting than can be sent in time (IB takes 50 messages a second): try again in "
+            f"{retry_after} s. Nothing was placed."
+        )
+        self.retry_after = retry_after
 
 
 class InvalidKey(OrderError):

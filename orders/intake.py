@@ -6,21 +6,28 @@ Rules
 3. Only an order that nobody claimed can be withdrawn, by compare-and-set.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from orders import events, journal, kill_points, stamps
-from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound
+from orders import events, exposure, journal, kill_points, risk, stamps
+from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
 from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
+
+# What the session's pacing lets through, with room for its own questions.
+SENT_PER_SECOND = 40
+# Of the time a request waits, so that the last in the queue is still answered.
+BACKLOG_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +68,19 @@ class Placement:
 
 
 def place(asked: Asked, placement: Placement) -> OrderRequest:
-    """Persist the request and its orders. Raises: KeyReused, KeyInProgress, Replay."""
+    """Persist the request and its orders; DENIED ones when a limit speaks against them.
+
+    Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
+    """
+    refuse_overload(len(placement.legs))
+    sides = [leg.side for leg in placement.legs]
+    working = exposure.working_orders(placement.account, placement.symbol)
+    breach = risk.breach(placement.symbol, sides, working=working)
     try:
         with transaction.atomic():
             request = _persist(asked)
             for leg in placement.legs:
-                _receive(request, placement, leg)
+                _receive(request, placement, leg, breach=breach)
             kill_points.reached("web.in_transaction")
     except IntegrityError:
         raise _seen_before(asked) from None
@@ -194,7 +208,14 @@ def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -
     )
 
 
-def _receive(request: OrderRequest, placement: Placement, leg: Leg) -> Order:
+def refuse_overload(messages: int) -> None:
+    """Called before anything is persisted. Raises: Overloaded, when what waits cannot be sent within a request's wait."""
+    seconds = (exposure.backlog() + messages) / SENT_PER_SECOND
+    if seconds > settings.PLACEMENT_WAIT_SECONDS * BACKLOG_SHARE:
+        raise Overloaded(retry_after=math.ceil(seconds))
+
+
+def _receive(request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None) -> Order:
     now = timezone.now()
     terms = {
         "request": request,
@@ -209,5 +230,8 @@ def _receive(request: OrderRequest, placement: Placement, leg: Leg) -> Order:
         "received_at": now,
         "valid_until": now + placement.valid_for,
     }
-    event = events.Received(quantity=placement.quantity, limit_price=leg.limit_price, stop_price=leg.stop_price)
+    quantity, limit_price, stop_price = placement.quantity, leg.limit_price, leg.stop_price
+    event: events.Event = events.Received(quantity=quantity, limit_price=limit_price, stop_price=stop_price)
+    if breach is not None:
+        event = events.Denied(quantity=quantity, limit_price=limit_price, stop_price=stop_price, reason=breach.reason)
     return journal.open_order(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))

@@ -26,6 +26,10 @@ NO_TRUNCATE = pgtrigger.Trigger(
 APPEND_ONLY = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete), NO_TRUNCATE]
 
 
+# As text, so that the planner sees that a query's condition is the partial indexes'.
+NOT_AT_REST = ~Q(status__in=["FILLED", "CANCELED", "REJECTED", "EXPIRED", "NOT_PLACED", "DENIED"])
+
+
 class OrderRequest(models.Model):
     """What a client asked, as it came: refused ones too."""
 
@@ -126,9 +130,11 @@ class Order(models.Model):
             # The worker's sweep and recovery: the few rows that are not at rest.
             models.Index(
                 fields=["status", "received_at"],
-                condition=~Q(status__in=["FILLED", "CANCELED", "REJECTED", "EXPIRED", "NOT_PLACED", "DENIED"]),
+                condition=NOT_AT_REST,
                 name="orders_not_at_rest",
             ),
+            # The limit on working orders per contract, side and account.
+            models.Index(fields=["account", "symbol", "side"], condition=NOT_AT_REST, name="orders_working_by_side"),
             models.Index(fields=["perm_id"], name="orders_by_perm_id"),  # cancel, reports, the admin's search
             models.Index(
                 fields=["client_id", "broker_order_id"], name="orders_by_broker_order_id"

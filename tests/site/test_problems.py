@@ -11,7 +11,7 @@ from rest_framework.exceptions import ErrorDetail, NotFound, ParseError, Throttl
 
 from accounts.freshness import NoAccount, NoAccountYet, NotConnected
 from ibkr_site import problems
-from orders.errors import AccountUnknown, InvalidKey, KeyInProgress, KeyReused, NotOurs, OrderError, OrderNotFound
+from orders.errors import InvalidKey, KeyInProgress, KeyReused, NotOurs, OrderError, OrderNotFound
 from tests.orders.builders import session_row
 
 GETS = ["/account", "/positions", "/orders", "/executions"]
@@ -33,7 +33,6 @@ def detail(response) -> str:
         (NotConnected("why"), 500, "Failed to connect to IB Gateway"),
         (NoAccountYet("why"), 500, "Failed to connect to IB Gateway"),
         (NoAccount("set IB_ACCOUNT"), 500, "set IB_ACCOUNT"),
-        (AccountUnknown("set IB_ACCOUNT"), 500, "set IB_ACCOUNT"),
         (OrderNotFound("not found"), 404, "not found"),
         (NotOurs("of client 3"), 500, "of client 3"),
         (InvalidKey("no key"), 400, "no key"),
