@@ -209,7 +209,7 @@ def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -
 
 
 def refuse_overload(messages: int) -> None:
-    """Called before anything is persisted. Raises: Overloaded, when what waits cannot be sent within a request's wait."""
+    """Raises: Overloaded, when what waits cannot be sent within a request's wait. Called before anything is stored."""
     seconds = (exposure.backlog() + messages) / SENT_PER_SECOND
     if seconds > settings.PLACEMENT_WAIT_SECONDS * BACKLOG_SHARE:
         raise Overloaded(retry_after=math.ceil(seconds))
