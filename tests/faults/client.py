@@ -1,0 +1,104 @@
+"""A client of the API that keeps every answer, for the checker; each order has a reference nobody else uses.
+
+The reference travels to the broker with the order, so what a client was told can be held against the gateway's ledger
+without asking the database.
+"""
+
+import itertools
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+_numbers = itertools.count(1)
+NEVER_SENT = "Failed to connect to IB Gateway"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what came back: `status` 0 where nothing did. `legs`: how many orders it asked for."""
+
+    path: str
+    body: dict[str, Any]
+    key: str | None
+    legs: int
+    status: int = 0
+    answer: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    failure: str = ""
+
+    @property
+    def ref(self) -> str:
+        return str(self.body.get("order_ref", ""))
+
+    @property
+    def perm_ids(self) -> list[int]:
+        return self.answer.get("permIds") or [i for i in [self.answer.get("permId")] if i]
+
+    @property
+    def said(self) -> str:
+        """placed, not placed, unknown, refused, cancelled, or silence."""
+        detail = str(self.answer.get("detail", ""))
+        if self.status == 0:
+            return "silence"
+        if self.path == "/order/cancel":
+            return {200: "cancelled", 404: "gone"}.get(self.status, "unknown")
+        if self.status == 200:
+            return "placed"
+        if detail.startswith("The outcome is unknown"):
+            return "unknown"
+        if self.status == 500 and (detail == NEVER_SENT or detail.startswith("Failed to place")):
+            return "not placed"
+        return "refused"
+
+
+class Client:
+    """`patience` is how long it waits for an answer before it hangs up."""
+
+    def __init__(self, house, *, prefix: str = "r") -> None:
+        self._base = house.base
+        self._prefix = prefix
+        self._lock = threading.Lock()
+        self.exchanges: list[Exchange] = []
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self._base + path, timeout=10)
+
+    def limit(self, price: float = 200.0, **more: Any) -> Exchange:
+        return self.order("/order/limit", limit_price=price, **more)
+
+    def market(self, **more: Any) -> Exchange:
+        return self.order("/order/market", **more)
+
+    def bracket(self, **more: Any) -> Exchange:
+        prices = {"entry_price": 200.0, "stop_loss": 190.0, "take_profit": 300.0}
+        return self.order("/order/bracket", legs=3, **(prices | more))
+
+    def cancel(self, perm_id: int, **more: Any) -> Exchange:
+        return self.post(Exchange("/order/cancel", {"perm_id": perm_id}, more.pop("key", None), legs=0), **more)
+
+    def order(
+        self, path: str, *, key: str | None = None, patience: float = 15.0, legs: int = 1, **body: Any
+    ) -> Exchange:
+        terms = {"symbol": "AAPL", "action": "BUY", "quantity": 1, "order_ref": f"{self._prefix}{next(_numbers)}"}
+        return self.post(Exchange(path, terms | body, key, legs), patience=patience)
+
+    def post(self, exchange: Exchange, *, patience: float = 15.0) -> Exchange:
+        headers = {} if exchange.key is None else {"Idempotency-Key": exchange.key}
+        began = time.monotonic()
+        try:
+            response = requests.post(
+                self._base + exchange.path, json=exchange.body, headers=headers, timeout=(5, patience)
+            )
+            exchange.status = response.status_code
+            exchange.headers = dict(response.headers)
+            exchange.answer = response.json()
+        except (requests.RequestException, ValueError) as error:
+            exchange.failure = str(error)
+        exchange.seconds = time.monotonic() - began
+        with self._lock:
+            self.exchanges.append(exchange)
+        return exchange
