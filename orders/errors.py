@@ -4,6 +4,8 @@
     ├── IllegalTransition      an event that the lifecycle table has no row for
     ├── OrderNotFound          no order of ours, or none that can still be cancelled
     ├── NotOurs                the order belongs to another client of the gateway
+    ├── NotInDoubt             a decision about an order that is not, or no longer, in doubt
+    ├── InvalidDecision        a decision that lacks something, or contradicts the record
     ├── Overloaded             more is waiting to be sent than could be sent in time
     ├── InvalidKey             an idempotency key that is none
     ├── KeyReused              an idempotency key came again with another body
@@ -31,6 +33,19 @@ class OrderNotFound(OrderError):
 
 class NotOurs(OrderError):
     pass
+
+
+class NotInDoubt(OrderError):
+    def __init__(self, order_pk: int, status: str) -> None:
+        super().__init__(f"Order {order_pk} is not in doubt: it is {status}. Nothing was changed.")
+
+
+class InvalidDecision(OrderError):
+    """`field` is the part of the decision that is wrong: perm_id or reason."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(problem)
+        self.field = field
 
 
 class Overloaded(OrderError):

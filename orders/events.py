@@ -234,6 +234,37 @@ class InDoubt(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StillInDoubt(Event):
+    """Everything was asked again and the order not found; `doubts` speak against calling it not placed.
+
+    `rounds` complete rounds of questions, the last `settled_seconds` after the connection was ready. FIX has no word
+    for this, nor for the two decisions.
+    """
+
+    kind = EventKind.STILL_IN_DOUBT
+    rounds: int
+    settled_seconds: int
+    doubts: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedPlaced(Event):
+    """A person saw it at the broker, under that permanent id; `reason` says where."""
+
+    kind = EventKind.RESOLVED_PLACED
+    perm_id: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedNotPlaced(Event):
+    """A person is sure that the broker never had it; `reason` says why."""
+
+    kind = EventKind.RESOLVED_NOT_PLACED
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unexpected(Event):
     """A report the lifecycle has no row for; the raw message stands beside it."""
 

@@ -85,6 +85,9 @@ TABLE: dict[tuple[S, E], S] = {
     (S.IN_DOUBT, E.EXPIRED): S.EXPIRED,
     (S.IN_DOUBT, E.NOT_PLACED): S.NOT_PLACED,
     (S.IN_DOUBT, E.STATUS_REPORTED): S.IN_DOUBT,
+    (S.IN_DOUBT, E.STILL_IN_DOUBT): S.IN_DOUBT,  # asked again, and what speaks against a conclusion has changed
+    (S.IN_DOUBT, E.RESOLVED_PLACED): S.NEW,  # a person saw it at the broker; what is reported later applies as ever
+    (S.IN_DOUBT, E.RESOLVED_NOT_PLACED): S.NOT_PLACED,  # a person is sure; the broker may prove otherwise
     #
     (S.NOT_PLACED, E.ACCEPTED): S.NEW,  # we were wrong, and the broker's word stands
     (S.NOT_PLACED, E.PARTIAL_FILL): S.PARTIALLY_FILLED,
@@ -203,6 +206,10 @@ def _applied(state: OrderState, event: events.Event) -> OrderState:
             )
         case events.Expired():
             return replace(state, broker_status=event.broker_status, reason=event.reason)
+        case events.ResolvedPlaced():
+            return replace(state, perm_id=event.perm_id, reason="")
+        case events.ResolvedNotPlaced():
+            return replace(state, reason=f"decided by a person: {event.reason}")  # clients read it: it is no proof
         case events.NotPlaced() | events.Rejected() | events.InDoubt():
             return replace(state, reason=event.reason)
         case _:

@@ -126,6 +126,7 @@ class Order(models.Model):
     last_sequence = models.IntegerField(default=1)
 
     class Meta:
+        permissions = [("resolve_in_doubt", "Can decide what became of an order in doubt")]
         indexes = [
             # The worker's sweep and recovery: the few rows that are not at rest.
             models.Index(
@@ -214,7 +215,7 @@ class OrderEvent(models.Model):
     kind = models.CharField(max_length=20, choices=EventKind)
     from_status = models.CharField(max_length=16, choices=OrderStatus, null=True, blank=True)
     to_status = models.CharField(max_length=16, choices=OrderStatus)
-    actor = models.CharField(max_length=80)
+    actor = models.CharField(max_length=160)  # "user:" and a name of up to 150 characters fits
     occurred_at = models.DateTimeField(null=True, blank=True, help_text="by the broker's clock, where it said")
     recorded_at = models.DateTimeField(db_index=True)  # serves reading the trail in time order
     payload = models.JSONField()

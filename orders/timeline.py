@@ -107,6 +107,20 @@ def _our_doing(event: events.Event) -> str:
             return "The cancellation was written to the broker."
         case events.InDoubt():
             return f"Whether it exists cannot be told: {event.reason}"
+        case events.StillInDoubt():
+            times = "once" if event.rounds == 1 else f"{event.rounds} times"
+            asked = f"asked {times} on this connection, last {event.settled_seconds} s after it was ready"
+            return f"Still not among what the broker lists, {asked}. Open: {'; '.join(event.doubts)}."
+        case _:
+            return _a_persons_decision(event)
+
+
+def _a_persons_decision(event: events.Event) -> str:
+    match event:
+        case events.ResolvedPlaced():
+            return f"A person decided that the broker holds it under permId {event.perm_id}: {event.reason}"
+        case events.ResolvedNotPlaced():
+            return f"A person decided that it was never placed: {event.reason}"
         case _:
             return ""
 

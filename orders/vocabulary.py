@@ -89,6 +89,9 @@ class EventKind(TextChoices):  # FIX 150 ExecType where there is one
     STATUS_REPORTED = "STATUS_REPORTED", "Status reported"  # the broker's word changed, ours did not
     ERROR_REPORTED = "ERROR_REPORTED", "Error reported"
     IN_DOUBT = "IN_DOUBT", "In doubt"
+    STILL_IN_DOUBT = "STILL_IN_DOUBT", "Asked again"
+    RESOLVED_PLACED = "RESOLVED_PLACED", "Resolved as placed"  # a person's decision, as is the next
+    RESOLVED_NOT_PLACED = "RESOLVED_NOT_PLACED", "Resolved as not placed"
     UNEXPECTED = "UNEXPECTED", "Unexpected"  # a report that fits no row of the lifecycle; kept, changes nothing
 
 

@@ -44,6 +44,9 @@ _SAMPLES: dict[EventKind, dict[str, Any]] = {
     EventKind.STATUS_REPORTED: {"broker_status": "PreSubmitted"},
     EventKind.ERROR_REPORTED: {"code": 399, "text": "order message"},
     EventKind.IN_DOUBT: {"reason": "not listed"},
+    EventKind.STILL_IN_DOUBT: {"rounds": 2, "settled_seconds": 31, "doubts": ["the position is 10 and not 0"]},
+    EventKind.RESOLVED_PLACED: {"perm_id": 1788680597, "reason": "working in TWS under our stamp"},
+    EventKind.RESOLVED_NOT_PLACED: {"reason": "in no list of TWS and on no statement"},
     EventKind.UNEXPECTED: {"refused": "CANCELED", "status": "DENIED", "details": {}},
 }
 
