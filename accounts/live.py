@@ -11,7 +11,7 @@ from datetime import datetime
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
-from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
+from accounts.models import AccountValue, BrokerAccount, GatewayConnection, GatewaySession, Position
 from gateway.reports import (
     AccountValueReport,
     AnswerComplete,
@@ -27,10 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class LiveBook:
-    """Applies reports for one gateway. `apply` is called by one thread; `flush` by any."""
+    """Applies reports for one gateway and one owner. `apply` is called by one thread; `flush` by any."""
 
-    def __init__(self, *, gateway: str) -> None:
+    def __init__(self, *, gateway: str, epoch: int) -> None:
         self.gateway = gateway
+        self.epoch = epoch
         self._values: dict[tuple[str, str, str], AccountValue] = {}
         self._lock = threading.Lock()
 
@@ -76,6 +77,19 @@ class LiveBook:
             changes["accounts"] = list(report.accounts)
             BrokerAccount.objects.bulk_create(
                 [BrokerAccount(pk=account, session_id=self.gateway) for account in report.accounts],
+                ignore_conflicts=True,
+            )
+        if report.offered_order_id:
+            GatewayConnection.objects.bulk_create(
+                [
+                    GatewayConnection(
+                        session_id=self.gateway,
+                        epoch=self.epoch,
+                        number=report.connection,
+                        offered_order_id=report.offered_order_id,
+                        opened_at=report.received_at,
+                    )
+                ],
                 ignore_conflicts=True,
             )
         # Ids only grow: a gateway that rolls its own back must not make us use one twice.

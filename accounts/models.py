@@ -36,6 +36,28 @@ class GatewaySession(models.Model):
         return f"{self.name}: {self.state}"
 
 
+class GatewayConnection(models.Model):
+    """One accepted connection, and the order id the gateway offered on it before anything was sent.
+
+    What it counts on from tells which orders it has seen, whatever it lists.
+    """
+
+    session = models.ForeignKey(GatewaySession, on_delete=models.PROTECT, related_name="connections")
+    epoch = models.BigIntegerField()
+    number = models.IntegerField(help_text="counts from 1 within its epoch")
+    offered_order_id = models.BigIntegerField()
+    opened_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # One row per connection, whatever states it goes through; the first one after a claim is looked up by it.
+            models.UniqueConstraint(fields=["session", "epoch", "number"], name="one_row_per_connection"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} {self.epoch}/{self.number}"
+
+
 class BrokerAccount(models.Model):
     """An account the session may act for."""
 

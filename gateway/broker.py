@@ -23,7 +23,6 @@ class SessionStatus:
     heard_seconds_ago: float | None
     next_order_id: int  # the lowest id the gateway and this session would accept next
     accounts: tuple[str, ...]
-    offered_order_id: int = 0  # the id the gateway itself named when this connection was made
     ready_since: float | None = None  # time.monotonic() when it last became READY; None while it is not
     time_zone: tzinfo = UTC  # the gateway's own, in which its trading day ends
 
@@ -46,11 +45,11 @@ class Broker(Protocol):
         Raises: ContractNotFound, NotConnected, QueryFailed, QueryTimedOut.
         """
 
-    def transmit(self, tickets: Sequence[OrderTicket], *, connection: int) -> None:
-        """Write the tickets in order, in one go, on that connection only.
+    def transmit(self, tickets: Sequence[OrderTicket], *, connection: int, before: float) -> None:
+        """Write the tickets in order, in one go, on that connection only, and before that moment (time.monotonic()).
 
-        Raises: NothingSent when certain that no byte left (other connection, not READY, send queue not empty),
-        SendUncertain in every other failure.
+        Raises: NothingSent when certain that no byte left (other connection, not READY, send queue not empty, too
+        late), SendUncertain in every other failure.
         """
 
     def cancel(self, order_id: int, *, connection: int, while_recovering: bool = False) -> None:

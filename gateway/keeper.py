@@ -82,7 +82,6 @@ class Keeper:
             heard_seconds_ago=None if heard_at is None else time.monotonic() - heard_at,
             next_order_id=max(self._next_order_id, link.next_order_id if link else 1),
             accounts=self._accounts,
-            offered_order_id=link.first_offered_order_id if link else 0,
             ready_since=self._ready_since,
             time_zone=(link.zone if link else None) or UTC,
         )
@@ -235,6 +234,7 @@ class Keeper:
                 reason=reason,
                 server_version=link.server_version if link else 0,
                 next_order_id=self.status().next_order_id,
+                offered_order_id=link.first_offered_order_id if link else 0,
                 accounts=self._accounts,
             )
         )

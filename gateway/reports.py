@@ -217,6 +217,7 @@ class SessionChanged(Report):
     reason: str
     server_version: int = 0
     next_order_id: int = 0
+    offered_order_id: int = 0  # the id the gateway itself named when this connection was made
     accounts: tuple[str, ...] = ()
 
 

@@ -135,12 +135,19 @@ class BrokerSession:
             except TimeoutError:
                 raise QueryTimedOut(f"the answer to {query} was not applied within {timeout:g} s") from None
 
-    def transmit(self, tickets: Sequence[OrderTicket], *, connection: int) -> None:
+    def transmit(self, tickets: Sequence[OrderTicket], *, connection: int, before: float) -> None:
         try:
             orders = [(translation.contract_of(ticket.instrument), translation.order_of(ticket)) for ticket in tickets]
         except (ValueError, ArithmeticError) as problem:
             raise NothingSent(f"the order cannot be written: {problem}") from problem
-        self._write(lambda: self._keeper.usable(connection, _SENDS).write_orders(orders))
+
+        def write() -> None:
+            link = self._keeper.usable(connection, _SENDS)
+            if time.monotonic() >= before:  # looked at here, because a process can be paused anywhere before
+                raise NothingSent("the order was no longer valid when it could have been sent")
+            link.write_orders(orders)
+
+        self._write(write)
 
     def cancel(self, order_id: int, *, connection: int, while_recovering: bool = False) -> None:
         states = _ASKS if while_recovering else _SENDS

@@ -70,7 +70,6 @@ class Owner:
 
     def __init__(self) -> None:
         self._lease = Lease(gateway=settings.GATEWAY_NAME, client_id=settings.IB_CLIENT_ID)
-        self._book = LiveBook(gateway=settings.GATEWAY_NAME)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="owner", daemon=True)
 
@@ -100,18 +99,24 @@ class Owner:
         """Run the session until the lease is lost or the worker stops."""
         epoch = _begin_epoch()
         log.info("owner of client id %s at %s, epoch %s", settings.IB_CLIENT_ID, settings.GATEWAY_NAME, epoch)
+        book = LiveBook(gateway=settings.GATEWAY_NAME, epoch=epoch)
         session = BrokerSession(
             host=settings.IB_HOST,
             port=settings.IB_PORT,
             client_id=settings.IB_CLIENT_ID,
             account=settings.IB_ACCOUNT,
             name=settings.GATEWAY_NAME,
-            sink=lambda report: self._apply(report, epoch),
+            sink=lambda report: self._apply(report, book),
             recover=lambda asked, number: self._recover(asked, number, epoch),
         )
         own = desk.Desk(broker=session, gateway=settings.GATEWAY_NAME, client_id=settings.IB_CLIENT_ID, epoch=epoch)
         over = threading.Event()
-        chores = (self._sweep, sweep.inquire)
+
+        def sweep_and_flush(own: desk.Desk) -> None:
+            sweep.sweep(own)
+            book.flush()
+
+        chores = (sweep_and_flush, sweep.inquire)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores
@@ -134,10 +139,6 @@ class Owner:
             self._lease.release()
             connection.close()
 
-    def _sweep(self, own: desk.Desk) -> None:
-        sweep.sweep(own)
-        self._book.flush()
-
     def _repeat(self, chore: Callable[[desk.Desk], None], own: desk.Desk, over: threading.Event) -> None:
         while not over.wait(SWEEP_SECONDS):
             try:
@@ -148,13 +149,13 @@ class Owner:
                 connection.close()
         connection.close()
 
-    def _apply(self, report: Report, epoch: int) -> None:
+    def _apply(self, report: Report, book: LiveBook) -> None:
         """Apply one report; waits out a database that is away."""
-        name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{report.connection}"
+        name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{book.epoch}/{report.connection}"
         while True:
             try:
                 kill_points.reached("worker.report")
-                self._book.apply(report)
+                book.apply(report)
                 reports.apply_report(report, session=name, client_id=settings.IB_CLIENT_ID)
                 return
             except (OperationalError, InterfaceError):

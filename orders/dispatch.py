@@ -12,10 +12,12 @@ Safe to call twice, late or never: each function looks at the rows, not at the m
 import dataclasses
 import hashlib
 import logging
+import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
@@ -25,6 +27,7 @@ from gateway.errors import ContractNotFound, GatewayError, NotConnected, Nothing
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
 from orders import events, exposure, journal, kill_points, risk, stamps
+from orders.clock import database_now
 from orders.desk import Desk
 from orders.models import Order, OrderEvent
 from orders.outcomes import CONNECTION_FAILED
@@ -38,6 +41,15 @@ SILENCE_SECONDS = 4.0  # the session asks the time after 2 s of silence: twice t
 SETTLED_LEGS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.NOT_PLACED})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What may be written once, and only before that moment (time.monotonic(), which goes on in a paused process)."""
+
+    orders: Sequence[Order]
+    tickets: Sequence[OrderTicket]
+    before: float
+
+
 def submit(request_pk: int, *, desk: Desk) -> None:
     """Place the orders of a request, if they still wait for it and the session may send."""
     orders = list(_waiting(request_pk))
@@ -47,7 +59,7 @@ def submit(request_pk: int, *, desk: Desk) -> None:
         instrument = desk.broker.qualify(orders[0].symbol, timeout=QUALIFY_SECONDS)
         desk.broker.acquire(len(orders), timeout=PACING_SECONDS)
     except ContractNotFound as error:
-        _give_up(orders, reason=str(error), origin=_origin(desk, orders[0]))
+        _give_up(orders, reason=str(error), origin=_origin(desk, orders[0]), only_from=OrderStatus.RECEIVED)
         return
     except GatewayError as error:
         # Nothing was claimed: the sweep comes back to these rows until they are no longer valid.
@@ -145,8 +157,11 @@ def close_uncommitted(*, desk: Desk) -> None:
 def _close_uncommitted(desk: Desk) -> None:
     # Before anything is claimed again: a claim of now must not be taken for the one that failed.
     for request_pk in list(desk.uncommitted):
-        claimed = Order.objects.filter(request_id=request_pk, status=OrderStatus.PENDING_NEW)
-        _give_up(claimed, reason=CONNECTION_FAILED, origin=journal.Origin(actor=Actor.WORKER))
+        # Of this owner only: another one may have claimed and sent them since.
+        ours = OrderEvent.objects.filter(kind=EventKind.SENT, payload__epoch=desk.epoch).values("order")
+        claimed = Order.objects.filter(request_id=request_pk, status=OrderStatus.PENDING_NEW, pk__in=ours)
+        origin = journal.Origin(actor=Actor.WORKER)
+        _give_up(claimed, reason=CONNECTION_FAILED, origin=origin, only_from=OrderStatus.PENDING_NEW)
         desk.uncommitted.discard(request_pk)
 
 
@@ -163,46 +178,40 @@ def _may_send(desk: Desk) -> bool:
 def _claim_and_send(request_pk: int, instrument: Instrument, *, desk: Desk) -> None:
     connection_number = desk.broker.status().connection
     try:
-        tickets = _claim(request_pk, instrument, desk=desk, connection_number=connection_number)
+        claim = _claim(request_pk, instrument, desk=desk, connection_number=connection_number)
     except DatabaseError:
         # The commit may or may not have happened. Nothing was sent, and nothing will be.
         log.exception("the claim of request %s failed; nothing was sent", request_pk)
         desk.uncommitted.add(request_pk)
         return
-    if not tickets:
+    if claim is None:
         return
     kill_points.reached("worker.claimed")
     try:
-        desk.broker.transmit([ticket for _, ticket in tickets], connection=connection_number)
+        desk.broker.transmit(claim.tickets, connection=connection_number, before=claim.before)
         kill_points.reached("worker.written")
     except NothingSent as error:
         log.warning("request %s was claimed and not sent: %s", request_pk, error)
-        orders = [order for order, _ in tickets]
         reason = CONNECTION_FAILED if isinstance(error, NotConnected) else str(error)
-        _give_up(orders, reason=reason, origin=_origin(desk, orders[0]))
+        _give_up(claim.orders, reason=reason, origin=_origin(desk, claim.orders[0]), only_from=OrderStatus.PENDING_NEW)
     except GatewayError:
         log.exception("request %s: the outcome of the write is unknown", request_pk)
 
 
-def _claim(
-    request_pk: int, instrument: Instrument, *, desk: Desk, connection_number: int
-) -> list[tuple[Order, OrderTicket]]:
+def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_number: int) -> Claim | None:
     """Reserve ids and commit `sent` for every order of the request, or nothing when they may no longer be sent."""
     with transaction.atomic():
         session = GatewaySession.objects.select_for_update().get(pk=desk.gateway)
         orders = list(_waiting(request_pk).select_for_update())
-        now = _database_clock()
-        if (
-            not orders
-            or session.epoch != desk.epoch
-            or any(o.valid_until is None or o.valid_until <= now for o in orders)
-        ):
-            return []
+        clock, now = time.monotonic(), database_now()
+        valid_for = min((order.valid_until - now for order in orders if order.valid_until), default=timedelta(0))
+        if session.epoch != desk.epoch or valid_for <= timedelta(0):
+            return None
         if breach := _breach(orders):
             journal.record_all(
                 [(order, events.NotPlaced(reason=breach.reason)) for order in orders], origin=_origin(desk, orders[0])
             )
-            return []
+            return None
         first = max(session.next_order_id, desk.broker.status().next_order_id)
         session.next_order_id = first + len(orders)
         session.save(update_fields=["next_order_id"])
@@ -215,7 +224,7 @@ def _claim(
         ]
         journal.record_all(sent, origin=_origin(desk, orders[0], connection_number))
         kill_points.reached("worker.claim_uncommitted")
-    return list(zip(orders, tickets, strict=True))
+    return Claim(orders=orders, tickets=tickets, before=clock + valid_for.total_seconds())
 
 
 def _breach(orders: Sequence[Order]) -> risk.Breach | None:
@@ -257,13 +266,13 @@ def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: i
     )
 
 
-def _give_up(orders: Iterable[Order], *, reason: str, origin: journal.Origin) -> None:
+def _give_up(orders: Iterable[Order], *, reason: str, origin: journal.Origin, only_from: OrderStatus) -> None:
     for order in orders:
         journal.record(
             order.pk,
             events.NotPlaced(reason=reason),
             origin=origin,
-            only_from=frozenset({OrderStatus.RECEIVED, OrderStatus.PENDING_NEW}),
+            only_from=frozenset({only_from}),
         )
 
 
@@ -271,10 +280,3 @@ def _origin(desk: Desk, order: Order, connection_number: int | None = None) -> j
     number = desk.broker.status().connection if connection_number is None else connection_number
     request_id = order.request.request_id if order.request is not None else ""
     return journal.Origin(actor=Actor.WORKER, session=desk.session(number), request_id=request_id)
-
-
-def _database_clock() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
-    return now

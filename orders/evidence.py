@@ -28,17 +28,18 @@ class Observation:
     """What has been seen since, on the connection of now.
 
     `rounds` counts complete rounds of questions that did not find the order, `settled_for` is how long the link had
-    been up at the last of them; `offered_order_id` is the id the gateway offered on connecting, `explained_order_id`
-    one above the highest id of ours it is known to have; `position` is the holding now, `filled` what executions
-    since the claim add up to, signed; `disowned` is true once the broker answered that it has no order of that id.
+    been up when the last of them was put. `offered_order_id` is the id the gateway offered on the first connection
+    after the claim's, before anything was sent on it: a later one may count later orders, and an order sent after this
+    one on its own connection, if it arrived, proves that this one did. `position` is the holding now, `filled` what
+    executions since the claim add up to, signed. `disowned`: on this connection, the broker answered a cancellation
+    with having no such order, or having dropped what it held back.
     """
 
     epoch: int
     connection: int
     rounds: int
     settled_for: timedelta
-    offered_order_id: int
-    explained_order_id: int
+    offered_order_id: int | None
     trading_day: str
     position: Decimal
     filled: Decimal
@@ -54,8 +55,9 @@ def doubts(claim: Claim, seen: Observation, *, settled_after: timedelta) -> list
         found.append(f"it was not asked for {ROUNDS} times over {settled_after.seconds} s of a quiet link yet")
     if seen.trading_day != claim.trading_day:
         found.append("it was sent on an earlier trading day, which the broker no longer lists")
-    used = max(claim.broker_order_id + 1, seen.explained_order_id)
-    if seen.offered_order_id >= used and seen.offered_order_id > seen.explained_order_id and not seen.disowned:
+    if seen.offered_order_id is None:
+        found.append("no order id was offered since")
+    elif seen.offered_order_id > claim.broker_order_id and not seen.disowned:
         found.append(f"the gateway offered order id {seen.offered_order_id}, as if it had seen {claim.broker_order_id}")
     if claim.position + seen.filled != seen.position:
         found.append(

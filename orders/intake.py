@@ -19,6 +19,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from orders import events, exposure, journal, kill_points, risk, stamps
+from orders.clock import database_now
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
@@ -216,7 +217,6 @@ def refuse_overload(messages: int) -> None:
 
 
 def _receive(request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None) -> Order:
-    now = timezone.now()
     terms = {
         "request": request,
         "role": leg.role,
@@ -227,8 +227,8 @@ def _receive(request: OrderRequest, placement: Placement, leg: Leg, *, breach: r
         "time_in_force": leg.time_in_force,
         "order_ref": placement.order_ref,
         "stamp": stamps.new_stamp(),
-        "received_at": now,
-        "valid_until": now + placement.valid_for,
+        "received_at": timezone.now(),
+        "valid_until": database_now() + placement.valid_for,  # the clock that the claim looks at
     }
     quantity, limit_price, stop_price = placement.quantity, leg.limit_price, leg.stop_price
     event: events.Event = events.Received(quantity=quantity, limit_price=limit_price, stop_price=stop_price)

@@ -15,13 +15,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Case, F, Max, QuerySet, Sum, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Sum, When
 from django.utils import timezone
 
+from accounts.models import GatewayConnection
 from accounts.positions import held
-from gateway.broker import Broker
+from gateway.broker import Broker, SessionStatus
 from gateway.reports import Query, SessionState
 from orders import events, evidence, journal, kill_points
+from orders.clock import database_now
 from orders.desk import Desk
 from orders.models import Execution, Order, OrderEvent
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role, Side
@@ -35,7 +37,8 @@ ACCOUNT_QUERIES = (Query.POSITIONS, Query.ACCOUNT)
 # An acknowledgement takes milliseconds, and seconds at worst; after this a claim is looked into.
 ACKNOWLEDGED_WITHIN = timedelta(seconds=20)
 LONGEST_PAUSE_SECONDS = 10.0  # between two rounds of questions
-NOT_FOUND = 10147  # IB: the order to be cancelled is not found
+# IB's answers to the cancellation of an order it does not list: not found, or held back and dropped now.
+DISOWNED = (10147, 202)
 UNKNOWN_TO_BROKER = "sent, and neither among the broker's open or completed orders nor its executions"
 
 
@@ -62,15 +65,17 @@ def settle(desk: Desk) -> None:
     pause = min(LONGEST_PAUSE_SECONDS, settings.SETTLE_SECONDS / evidence.ROUNDS)
     if desk.rounds.count and time.monotonic() - asked_at < pause:
         return
+    asked_at = time.monotonic()  # the open orders come first: what the answers say is of this moment, not of the last
     for query in (*ORDER_QUERIES, Query.POSITIONS):
         desk.broker.ask(query, timeout=QUESTION_SECONDS, connection=status.connection)
     if desk.broker.status().ready_since != status.ready_since:
         return  # the link was down in between: the round does not count
-    desk.rounds.completed(ready_since=status.ready_since, at=time.monotonic())
+    desk.rounds.completed(ready_since=status.ready_since, at=asked_at)
     origin = journal.Origin(actor=Actor.WORKER, session=desk.session(status.connection))
     _doubt(_overdue(desk.client_id), origin=origin)
     for order in _in_doubt(desk.client_id):
-        _decide(order, desk=desk, origin=origin)
+        # With the status of before the questions: the session may be on another connection by now.
+        _decide(order, desk=desk, status=status, origin=origin)
 
 
 def sync_executions(broker: Broker) -> None:
@@ -107,8 +112,8 @@ def _doubt(orders: Iterable[Order], *, origin: journal.Origin) -> None:
             log.critical("order %s is in doubt: whether the broker has it cannot be told yet", order.pk)
 
 
-def _decide(order: Order, *, desk: Desk, origin: journal.Origin) -> None:
-    claim, seen = _claim(order), _observation(order, desk=desk)
+def _decide(order: Order, *, desk: Desk, status: SessionStatus, origin: journal.Origin) -> None:
+    claim, seen = _claim(order), _observation(order, desk=desk, status=status)
     found = evidence.doubts(claim, seen, settled_after=timedelta(seconds=settings.SETTLE_SECONDS))
     if order.perm_id is not None:
         found.append(f"the broker named it {order.perm_id}")
@@ -138,29 +143,36 @@ def _claim(order: Order) -> evidence.Claim:
     )
 
 
-def _observation(order: Order, *, desk: Desk) -> evidence.Observation:
-    status = desk.broker.status()
-    sent_at = order.events.get(kind=EventKind.SENT).recorded_at
-    known = Order.objects.filter(client_id=desk.client_id, perm_id__isnull=False, stamp__isnull=False)
-    highest = known.aggregate(highest=Max("broker_order_id"))["highest"]
+def _observation(order: Order, *, desk: Desk, status: SessionStatus) -> evidence.Observation:
+    sent = order.events.get(kind=EventKind.SENT)
+    here = desk.session(status.connection)
+    # Said on this connection: an earlier answer may be older than the write.
+    disowned = order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code__in=DISOWNED, session=here)
     return evidence.Observation(
         epoch=desk.epoch,
         connection=status.connection,
         rounds=desk.rounds.count,
         settled_for=timedelta(seconds=desk.rounds.last),
-        offered_order_id=status.offered_order_id,
-        explained_order_id=(highest or 0) + 1,
-        trading_day=status.trading_day(timezone.now()),
+        offered_order_id=_first_offer_after(sent, gateway=desk.gateway),
+        trading_day=status.trading_day(database_now()),
         position=held(order.account_id, symbol=order.symbol, security_type=order.security_type),
-        filled=_filled_since(order, sent_at),
-        disowned=order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code=NOT_FOUND).exists(),
+        filled=_filled_since(order, sent.recorded_at),
+        disowned=disowned.exists(),
     )
+
+
+def _first_offer_after(sent: OrderEvent, *, gateway: str) -> int | None:
+    """The order id that the gateway offered on the first connection after a claim's."""
+    epoch, number = sent.payload["epoch"], sent.payload["connection"]
+    later = GatewayConnection.objects.filter(Q(epoch__gt=epoch) | Q(epoch=epoch, number__gt=number), session=gateway)
+    return later.order_by("epoch", "number").values_list("offered_order_id", flat=True).first()
 
 
 def _filled_since(order: Order, moment: datetime) -> Decimal:
-    """What was executed in the order's contract and account since, signed."""
+    """What was executed in the order's contract and account since, signed; corrected executions as corrected."""
     executions = Execution.objects.filter(
         account=order.account_id, symbol=order.symbol, security_type=order.security_type, recorded_at__gt=moment
     )
+    corrections = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id"))
     signed = Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity"))
-    return executions.aggregate(filled=Sum(signed))["filled"] or Decimal(0)
+    return executions.filter(~Exists(corrections)).aggregate(filled=Sum(signed))["filled"] or Decimal(0)

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.freshness import NoAccount, NotConnected, chosen_account, require_fresh, standing
 from accounts.live import LiveBook
-from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
+from accounts.models import AccountValue, BrokerAccount, GatewayConnection, GatewaySession, Position
 from gateway.reports import (
     AccountValueReport,
     AnswerComplete,
@@ -32,7 +32,7 @@ def at(seconds: float = 0):
 @pytest.fixture
 def book():
     GatewaySession.objects.create(pk="default", client_id=17, endpoint="127.0.0.1:4002", state_since=T0)
-    live = LiveBook(gateway="default")
+    live = LiveBook(gateway="default", epoch=3)
     live.apply(
         SessionChanged(
             **at(), state=SessionState.READY, reason="", next_order_id=5, accounts=("DU1000001",), server_version=176
@@ -46,6 +46,13 @@ def test_session_is_written_with_its_accounts(book):
 
     assert (row.state, row.next_order_id, row.accounts) == ("READY", 5, ["DU1000001"])
     assert BrokerAccount.objects.get().pk == "DU1000001"
+
+
+def test_a_connection_is_kept_with_the_id_it_was_offered(book):
+    for state, offered in ((SessionState.RECOVERING, 7), (SessionState.READY, 9)):
+        book.apply(SessionChanged(**at(1), state=state, reason="", next_order_id=7, offered_order_id=offered))
+
+    assert list(GatewayConnection.objects.values_list("epoch", "number", "offered_order_id")) == [(3, 1, 7)]
 
 
 def test_order_ids_never_roll_back(book):

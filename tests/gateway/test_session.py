@@ -1,5 +1,6 @@
 """The session against a scripted gateway: what is sent, what is reported, how questions end."""
 
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -213,6 +214,7 @@ def test_transmits_in_order_and_in_one_go(gateway, reports):
         session.transmit(
             [replace(LIMIT, order_id=42, transmit=False), replace(LIMIT, order_id=43, parent_id=42)],
             connection=connection,
+            before=math.inf,
         )
         session.cancel(42, connection=connection)
 
@@ -228,7 +230,7 @@ def test_nothing_is_sent_on_another_connection(gateway, reports):
         talk = gateway.greet()
         connection = ready(session)
         with pytest.raises(NotConnected, match="connection 0 is gone"):
-            session.transmit([LIMIT], connection=connection - 1)
+            session.transmit([LIMIT], connection=connection - 1, before=math.inf)
         with pytest.raises(NotConnected):
             session.cancel(1, connection=connection + 1)
         assert talk.idle(0.1) == []
@@ -239,7 +241,9 @@ def test_nothing_is_sent_that_cannot_be_written_whole(gateway, reports):
         talk = gateway.greet()
         connection = ready(session)
         with pytest.raises(NothingSent, match="order reference"):
-            session.transmit([LIMIT, replace(LIMIT, order_id=43, order_ref="a\0b")], connection=connection)
+            session.transmit(
+                [LIMIT, replace(LIMIT, order_id=43, order_ref="a\0b")], connection=connection, before=math.inf
+            )
         assert talk.idle(0.1) == []
 
 
@@ -250,7 +254,7 @@ def test_nothing_is_sent_before_recovery_is_done_but_its_own_cancels(gateway, re
         wait_until(lambda: session.status().state == SessionState.RECOVERING)
 
         for refused in (
-            lambda: session.transmit([LIMIT], connection=1),
+            lambda: session.transmit([LIMIT], connection=1, before=math.inf),
             lambda: session.cancel(9, connection=1),
         ):
             with pytest.raises(NotConnected, match="RECOVERING"):
@@ -270,7 +274,7 @@ def test_nothing_is_sent_behind_what_the_gateway_does_not_read(gateway, reports)
         refused = None
         for _ in range(1000):
             try:
-                session.transmit([LIMIT] * 100, connection=connection)
+                session.transmit([LIMIT] * 100, connection=connection, before=math.inf)
             except NothingSent as problem:
                 refused = problem
                 break
@@ -282,7 +286,7 @@ def test_before_the_start_and_after_the_end_nothing_works(gateway, reports):
         gateway.greet()
         connection = ready(session)
     for call in (
-        lambda: session.transmit([LIMIT], connection=connection),
+        lambda: session.transmit([LIMIT], connection=connection, before=math.inf),
         lambda: session.cancel(1, connection=connection),
         lambda: session.ask(Query.POSITIONS, timeout=1),
         lambda: session.qualify("AAPL", timeout=1),

@@ -1,6 +1,7 @@
 """What goes wrong with connections, links and gateways, and that the session says so and comes back."""
 
 import asyncio
+import math
 import socket
 import threading
 import time
@@ -93,7 +94,7 @@ def test_comes_back_after_a_lost_connection_with_a_new_number(gateway, reports):
             talk.close()
             wait_until(lambda: session.status().state != SessionState.READY)
         with pytest.raises(NotConnected):
-            session.transmit([LIMIT], connection=3)
+            session.transmit([LIMIT], connection=3, before=math.inf)
     assert connections == [1, 2, 3]
     assert reports.states()[:4] == ["CONNECTING", "RECOVERING", "READY", "DISCONNECTED"]
 
@@ -163,7 +164,7 @@ def test_a_link_that_goes_and_comes_is_recovered_before_anything_is_sent(gateway
         talk.send(4, 2, -1, 1100, "Connectivity between IB and TWS has been lost.", "")
         wait_until(lambda: session.status().state == SessionState.LINK_DOWN)
         with pytest.raises(NotConnected, match="lost its link"):
-            session.transmit([LIMIT], connection=connection)
+            session.transmit([LIMIT], connection=connection, before=math.inf)
         with pytest.raises(NotConnected):
             session.ask(Query.OPEN_ORDERS, timeout=1)
         talk.send(*execution())
@@ -269,7 +270,7 @@ def test_what_waits_in_the_send_buffer_of_a_dropped_connection_does_not_leave_la
         written = 0
         with pytest.raises(NothingSent, match="does not read"):  # noqa: PT012 the last of many
             while True:
-                session.transmit([LIMIT] * 100, connection=connection)
+                session.transmit([LIMIT] * 100, connection=connection, before=math.inf)
                 written += 100
         wait_until(lambda: session.status().state == SessionState.DISCONNECTED)
 
@@ -290,7 +291,7 @@ def test_suspended_it_stays_away_until_started_again(gateway, reports):
         assert session.status().state == SessionState.DISCONNECTED
         assert session.status().reason == "another worker owns the client id"
         with pytest.raises(NotConnected, match="another worker"):
-            session.transmit([LIMIT], connection=1)
+            session.transmit([LIMIT], connection=1, before=math.inf)
         gateway._listener.settimeout(0.3)
         with pytest.raises(TimeoutError):
             gateway.accept()
@@ -373,7 +374,7 @@ def test_a_write_that_was_never_taken_up_is_certainly_not_sent(gateway, reports)
         stuck = threading.Event()
         session._loop.call_soon_threadsafe(stuck.wait, 1)
         with pytest.raises(NothingSent, match="did not get round"):
-            session.transmit([LIMIT], connection=connection)
+            session.transmit([LIMIT], connection=connection, before=math.inf)
         stuck.set()
         assert talk.idle(0.2) == []  # and not later either
 
@@ -391,7 +392,7 @@ def test_a_write_that_was_taken_up_and_does_not_end_is_uncertain(gateway, report
 def test_one_that_never_started_sends_nothing_and_stops(reports):
     session = BrokerSession(host="127.0.0.1", port=1, client_id=7, sink=reports, recover=lambda *_: None)
     with pytest.raises(NotConnected, match="not started"):
-        session.transmit([LIMIT], connection=0)
+        session.transmit([LIMIT], connection=0, before=math.inf)
     assert session.stop(timeout=1)
     assert session.status().state == SessionState.DISCONNECTED
 
@@ -408,7 +409,7 @@ def test_a_write_that_fails_under_way_is_uncertain(gateway, reports):
 
         transport.__class__ = Failing
         with pytest.raises(SendUncertain, match="no buffer space"):
-            session.transmit([LIMIT], connection=connection)
+            session.transmit([LIMIT], connection=connection, before=math.inf)
 
 
 def test_nothing_is_left_to_the_garbage_collector(gateway, reports, caplog):

@@ -1,11 +1,13 @@
 """The session against the paper gateway, a process of its own over TCP: nothing on either side is replaced."""
 
+import math
+import time
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from gateway.errors import ContractNotFound
+from gateway.errors import ContractNotFound, NothingSent
 from gateway.reports import (
     AccountValueReport,
     AnswerComplete,
@@ -76,7 +78,7 @@ def test_a_market_order_from_placement_to_commission(reports):
         connection = ready(session)
         placed = ticket(session)
 
-        session.transmit([placed], connection=connection)
+        session.transmit([placed], connection=connection, before=math.inf)
         wait_until(lambda: orders_of(reports, placed.order_id, "Filled") and reports.of(CommissionReport))
 
         first = orders_of(reports, placed.order_id)[0]
@@ -103,7 +105,7 @@ def test_a_limit_order_rests_and_is_canceled(reports):
     with PaperGateway() as gateway, session_with(gateway.port, reports) as session:
         connection = ready(session)
         placed = resting(session)
-        session.transmit([placed], connection=connection)
+        session.transmit([placed], connection=connection, before=math.inf)
         wait_until(lambda: orders_of(reports, placed.order_id, "Submitted"))
         session.ask(Query.OPEN_ORDERS, timeout=5)
         assert reports.of(AnswerComplete)[-1].perm_ids == {orders_of(reports, placed.order_id)[0].perm_id}
@@ -131,7 +133,7 @@ def test_a_bracket_is_silent_until_its_last_leg_and_then_whole(reports):
         profit = resting(session, order_id=102, side="SELL", parent_id=100)
         profit = replace(profit, limit_price=Decimal(2000))
 
-        session.transmit([entry, stop, profit], connection=connection)
+        session.transmit([entry, stop, profit], connection=connection, before=math.inf)
         wait_until(lambda: all(orders_of(reports, order_id) for order_id in (100, 101, 102)))
 
         assert session.status().next_order_id == 103
@@ -142,9 +144,9 @@ def test_a_bracket_is_silent_until_its_last_leg_and_then_whole(reports):
 def test_an_order_id_used_before_is_refused_by_the_gateway(reports):
     with PaperGateway() as gateway, session_with(gateway.port, reports) as session:
         connection = ready(session)
-        session.transmit([ticket(session, order_id=50)], connection=connection)
+        session.transmit([ticket(session, order_id=50)], connection=connection, before=math.inf)
         wait_until(lambda: orders_of(reports, 50, "Filled"))
-        session.transmit([ticket(session, order_id=49)], connection=connection)
+        session.transmit([ticket(session, order_id=49)], connection=connection, before=math.inf)
         wait_until(lambda: [e for e in reports.of(ErrorReport) if (e.request_id, e.code) == (49, 103)])
 
 
@@ -174,7 +176,7 @@ def test_a_gateway_that_is_killed_and_comes_back_with_what_it_knew(reports, tmp_
     with session_with(first.port, reports, recover=recover) as session:
         connection = ready(session)
         order_id = session.status().next_order_id
-        session.transmit([resting(session, order_id=order_id)], connection=connection)
+        session.transmit([resting(session, order_id=order_id)], connection=connection, before=math.inf)
         wait_until(lambda: orders_of(reports, order_id, "Submitted"))
         perm_id = orders_of(reports, order_id)[0].perm_id
 
@@ -190,7 +192,7 @@ def test_a_gateway_that_is_killed_and_comes_back_with_what_it_knew(reports, tmp_
             # Recovered before it was ready, and it may go on where it was.
             ready_at = next(n for n, r in enumerate(after) if getattr(r, "state", None) == SessionState.READY)
             assert {r.query for r in after[:ready_at] if isinstance(r, AnswerComplete)} == set(ALL)
-            session.transmit([resting(session)], connection=connection + 1)
+            session.transmit([resting(session)], connection=connection + 1, before=math.inf)
             wait_until(lambda: orders_of(reports, order_id + 1, "Submitted"))
 
 
@@ -200,7 +202,7 @@ def test_many_orders_in_flight_at_once_and_never_too_many_a_second(reports):
         first = session.status().next_order_id
         for order_id in range(first, first + 120):
             session.acquire(1, timeout=5)
-            session.transmit([resting(session, order_id=order_id)], connection=connection)
+            session.transmit([resting(session, order_id=order_id)], connection=connection, before=math.inf)
         wait_until(lambda: len({r.order_id for r in reports.of(OpenOrderReport)}) == 120)
     assert not [error for error in reports.of(ErrorReport) if error.code == 100]
 
@@ -209,8 +211,20 @@ def test_many_orders_in_flight_at_once_and_never_too_many_a_second(reports):
 def test_execution_times_are_utc_whatever_the_gateways_zone(reports, zone):
     with PaperGateway("--time-zone", zone) as gateway, session_with(gateway.port, reports) as session:
         connection = ready(session)
-        session.transmit([ticket(session)], connection=connection)
+        session.transmit([ticket(session)], connection=connection, before=math.inf)
         wait_until(lambda: reports.of(ExecutionReport))
         fill = reports.of(ExecutionReport)[0]
         assert zone in fill.time_text
         assert abs((fill.executed_at - fill.received_at).total_seconds()) < 3
+
+
+def test_what_comes_too_late_is_not_sent(reports):
+    with PaperGateway() as gateway, session_with(gateway.port, reports) as session:
+        connection = ready(session)
+        placed = resting(session)
+
+        with pytest.raises(NothingSent, match="no longer valid"):
+            session.transmit([placed], connection=connection, before=time.monotonic() - 0.001)
+
+        session.ask(Query.ALL_OPEN_ORDERS, timeout=5)
+        assert reports.of(AnswerComplete)[-1].perm_ids == frozenset()

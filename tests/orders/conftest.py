@@ -3,7 +3,7 @@ import time
 import pytest
 
 from gateway.broker import SessionStatus
-from gateway.errors import ContractNotFound
+from gateway.errors import ContractNotFound, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument
 from orders import journal
@@ -24,7 +24,6 @@ class RecordingBroker:
         self.heard_seconds_ago = 0.1
         self.connection = 1
         self.next_order_id = 1
-        self.offered_order_id = 1
         self.ready_since = time.monotonic()
         self.before_transmit = lambda: None
 
@@ -36,7 +35,6 @@ class RecordingBroker:
             heard_seconds_ago=self.heard_seconds_ago,
             next_order_id=self.next_order_id,
             accounts=("DU1000001",),
-            offered_order_id=self.offered_order_id,
             ready_since=self.ready_since,
         )
 
@@ -48,8 +46,10 @@ class RecordingBroker:
             raise ContractNotFound(symbol)
         return Instrument(con_id=265598, symbol=symbol)
 
-    def transmit(self, tickets, *, connection):
+    def transmit(self, tickets, *, connection, before):
         self.before_transmit()
+        if time.monotonic() >= before:
+            raise NothingSent("too late")
         if self.failure is not None:
             raise self.failure
         self.transmitted.extend(tickets)

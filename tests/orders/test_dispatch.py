@@ -1,3 +1,4 @@
+import time
 from datetime import timedelta
 from decimal import Decimal
 
@@ -177,6 +178,41 @@ def test_claim_that_failed_and_was_committed_all_the_same_is_closed(desk, broker
 
     assert_history(order, "received sent not_placed")
     assert desk.uncommitted == set()
+
+
+def test_another_owners_claim_is_not_closed(desk, broker):
+    (order,) = placed()
+    journal.record(order.pk, sample("SENT", epoch=2), origin=journal.Origin(actor=Actor.WORKER))
+    desk.uncommitted.add(order.request_id)
+
+    dispatch.close_uncommitted(desk=desk)
+
+    assert_history(order, "received sent")
+
+
+def test_no_such_contract_closes_only_what_nobody_claimed(desk, broker):
+    (order,) = placed(symbol="INVALID")
+    qualify = broker.qualify
+
+    def qualify_late(symbol, *, timeout):
+        journal.record(order.pk, sample("SENT"), origin=journal.Origin(actor=Actor.WORKER))
+        return qualify(symbol, timeout=timeout)
+
+    broker.qualify = qualify_late
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received sent")
+
+
+def test_a_claim_that_comes_too_late_to_the_wire_is_not_sent(desk, broker):
+    (order,) = placed(valid_for=timedelta(seconds=0.3))
+    broker.before_transmit = lambda: time.sleep(0.35)  # as if the process had been paused
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received sent not_placed")
+    assert broker.transmitted == []
 
 
 def test_a_new_claim_is_not_taken_for_the_one_that_failed(desk, broker):

@@ -1,10 +1,11 @@
 import time
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
-from accounts.models import GatewaySession, Position
+from accounts.models import GatewayConnection, GatewaySession, Position
 from gateway.errors import QueryTimedOut
 from gateway.reports import Query
 from orders import dispatch, reconcile
@@ -115,11 +116,12 @@ def test_rounds_have_pauses_between_them(broker, desk, sent, monkeypatch):
     assert broker.asked.count(Query.OPEN_ORDERS) == 1
 
 
-def reconnected(broker, *, ready_for=31.0, offered=None):
+def reconnected(broker, *, ready_for=31.0, offered=1):
     broker.connection += 1
     broker.ready_since = time.monotonic() - ready_for
-    if offered is not None:
-        broker.offered_order_id = offered
+    GatewayConnection.objects.create(
+        session_id=GATEWAY, epoch=1, number=broker.connection, offered_order_id=offered, opened_at=timezone.now()
+    )
 
 
 def test_not_placed_once_no_doubt_is_left(broker, desk, sent, quick):
@@ -179,7 +181,9 @@ def test_unexplained_position_is_a_doubt(broker, desk, sent, quick):
     assert_history(sent, "received sent in_doubt not_placed")
 
 
-def test_later_orders_of_ours_explain_the_gateways_count(broker, desk, sent, quick):
+def test_the_first_offer_counts_whatever_later_ones_say(broker, desk, sent, quick):
+    reconnected(broker, offered=1)
+    recover(broker)
     later = placed()[0]
     dispatch.submit(later.request_id, desk=desk)
     later.refresh_from_db()
@@ -191,6 +195,50 @@ def test_later_orders_of_ours_explain_the_gateways_count(broker, desk, sent, qui
         reconcile.settle(desk)
 
     assert_history(sent, "received sent in_doubt not_placed")
+
+
+def test_a_later_order_that_arrived_on_the_same_connection_is_no_explanation(broker, desk, sent, quick):
+    later = placed()[0]
+    dispatch.submit(later.request_id, desk=desk)
+    later.refresh_from_db()
+    apply_report(open_order(later), session="", client_id=CLIENT_ID)
+    reconnected(broker, offered=later.broker_order_id + 1)
+    recover(broker)
+
+    for _ in range(3):
+        reconcile.settle(desk)
+
+    assert_history(sent, "received sent in_doubt")
+
+
+def test_a_correction_counts_once_in_the_position(broker, desk, sent, quick):
+    reconnected(broker)
+    recover(broker)
+    values = {"con_id": 265598, "symbol": "AAPL", "security_type": "STK", "currency": "USD", "as_of": timezone.now()}
+    Position.objects.create(account_id=ACCOUNT, quantity=3, **values)
+    for exec_id, quantity in (("e7.01.01", 4), ("e7.01.02", 3)):
+        report = execution(perm_id=4242, order_ref="typed", exec_id=exec_id, quantity=Decimal(quantity))
+        apply_report(report, session="", client_id=CLIENT_ID)
+
+    for _ in range(2):
+        reconcile.settle(desk)
+
+    assert_history(sent, "received sent in_doubt not_placed")
+
+
+@pytest.mark.parametrize(
+    ("code", "session", "last"),
+    [(10147, "default/17/1/2", "not_placed"), (202, "default/17/1/2", "not_placed"), (10147, "default/17/1/1", "")],
+)
+def test_disowned_counts_on_the_connection_of_now(broker, desk, sent, quick, code, session, last):
+    reconnected(broker, offered=2)
+    recover(broker)
+    apply_report(error(sent.broker_order_id, code), session=session, client_id=CLIENT_ID)
+
+    for _ in range(2):
+        reconcile.settle(desk)
+
+    assert_history(sent, f"received sent in_doubt error_reported {last}".strip())
 
 
 def test_unlisted_legs_of_a_bracket_are_cancelled_and_disowned(broker, desk, quick):
@@ -205,7 +253,7 @@ def test_unlisted_legs_of_a_bracket_are_cancelled_and_disowned(broker, desk, qui
         assert_history(order, "received sent in_doubt")
     assert broker.cancelled == [order.broker_order_id for order in orders]
     for order in orders:
-        apply_report(error(order.broker_order_id, 10147), session="", client_id=CLIENT_ID)
+        apply_report(error(order.broker_order_id, 10147), session="default/17/1/2", client_id=CLIENT_ID)
     for _ in range(2):
         reconcile.settle(desk)
     for order in orders:
