@@ -510,6 +510,7 @@ def test_queries_do_not_grow_with_rows(browser, url):
 def test_queries_of_a_page_do_not_grow_with_its_story(browser):
     order = execute(order_in("NEW", quantity=1000), quantity=1)
     url = f"{ORDERS}{order.pk}/change/"
+    browser.get(url)  # what a process looks up once, and remembers
     before = count_queries(browser, url)
 
     for _ in range(10):
