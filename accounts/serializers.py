@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.models import Position
@@ -18,6 +19,7 @@ class Number(serializers.DecimalField):
         return value
 
 
+@extend_schema_serializer(many=False)  # one object, although `list` answers it
 class AccountOutput(serializers.Serializer[Any]):
     balance = Number(help_text="Net liquidation value: total account equity")
     cash = Number(help_text="Funds available for trading")
@@ -34,6 +36,7 @@ class PositionOutput(serializers.Serializer[Position]):
         return None if cost is None else position.quantity * cost
 
 
+@extend_schema_serializer(many=False)  # one object, although `list` answers it
 class PositionsOutput(serializers.Serializer[Any]):
     positions = PositionOutput(many=True)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.serializers import Number
@@ -232,6 +232,7 @@ class PendingOrderOutput(KnownOnly):
     )
 
 
+@extend_schema_serializer(many=False)  # one object, although `list` answers it
 class PendingOrdersOutput(serializers.Serializer[Any]):
     orders = PendingOrderOutput(many=True)
 
@@ -247,5 +248,6 @@ class ExecutionOutput(KnownOnly):
     source = serializers.ChoiceField(choices=ExecutionSource.values)  # type: ignore[assignment]
 
 
+@extend_schema_serializer(many=False)  # one object, although `list` answers it
 class ExecutionsOutput(serializers.Serializer[Any]):
     executions = ExecutionOutput(many=True)
