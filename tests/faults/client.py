@@ -13,6 +13,8 @@ from typing import Any
 import requests
 
 _numbers = itertools.count(1)
+# Dear enough that an order to buy at 200 waits; IB takes no more than 20 of them for each.
+SYMBOLS = ("AAPL", "MSFT", "META", "TSLA", "ADBE", "NFLX", "COST", "AMGN", "COIN", "JPM")
 NEVER_SENT = "Failed to connect to IB Gateway"
 
 
@@ -83,7 +85,9 @@ class Client:
     def order(
         self, path: str, *, key: str | None = None, patience: float = 15.0, legs: int = 1, **body: Any
     ) -> Exchange:
-        terms = {"symbol": "AAPL", "action": "BUY", "quantity": 1, "order_ref": f"{self._prefix}{next(_numbers)}"}
+        number = next(_numbers)
+        terms = {"symbol": SYMBOLS[number % len(SYMBOLS)], "action": "BUY", "quantity": 1}
+        terms["order_ref"] = f"{self._prefix}{number}"
         return self.post(Exchange(path, terms | body, key, legs), patience=patience)
 
     def post(self, exchange: Exchange, *, patience: float = 15.0) -> Exchange:

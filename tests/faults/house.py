@@ -181,14 +181,20 @@ class House:
         self.proxy.clear()
         for armed in self.kill_points.iterdir():
             armed.unlink(missing_ok=True)
+        deadline = time.monotonic() + 60
+        # Again and again: what was killed a moment ago may still look alive.
+        while not self._started():
+            assert time.monotonic() < deadline, f"not ready: {self._last_words()}"
+            time.sleep(0.05)
+
+    def _started(self) -> bool:
         for name in self.wanted:
             self.parts[name].start()
-        for name in self.wanted:
-            self.parts[name].wait_ready()
-        self.wait_ready()
+        parts = [self.parts[name] for name in self.wanted]
+        return all(part.program.ready() for part in parts) and self._ready() and all(part.alive for part in parts)
 
     def wait_ready(self) -> None:
-        until(self._ready, seconds=60, why=f"not ready: {self._last_words()}")
+        until(self._ready, seconds=60, why="no order could be placed")
 
     def stop(self) -> None:
         for name in reversed(NAMES):
@@ -270,7 +276,7 @@ class House:
         settings = self.environment
         argv = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "error"]
         argv += ["--host", "127.0.0.1", "--port", str(self.web_port), "--workers", settings["WEB_WORKERS"]]
-        argv += ["--blocking-threads", settings["WEB_THREADS"], "--respawn-failed-workers"]
+        argv += ["--blocking-threads", settings["WEB_THREADS"], "--respawn-failed-workers", "--respawn-interval", "0.1"]
         return Program(name="web", argv=[*argv, "ibkr_site.wsgi:application"], ready=self._web_answers)
 
     def _web_answers(self) -> bool:
@@ -325,11 +331,16 @@ class Run:
         )
         self.house = house
         self.armed: list[str] = []
+        self._keys = f"{name} {time.time_ns()}"
         self.client = Client(house, prefix="".join(word[0] for word in name.replace("-", " ").split()) or "r")
         self.ledger_from = len(house.ledger())
         ((first,),) = [tuple(row.values()) for row in house.rows("SELECT coalesce(max(id), 0) FROM orders_order")]
         self.orders_from = first
         self.began = time.monotonic()
+
+    def key(self, name: str) -> str:
+        """An Idempotency-Key of this run alone."""
+        return f"{self._keys} {name}"
 
     def arm(self, name: str, instruction: str) -> None:
         """Arm a kill point that must be reached in this run."""

@@ -19,6 +19,7 @@ TO_GATEWAY, TO_CLIENT = "to gateway", "to client"
 PLACE_ORDER, CANCEL_ORDER, START_API = "3", "4", "71"
 ORDER_STATUS, ERROR, OPEN_ORDER, NEXT_VALID_ID, EXECUTION = "3", "4", "5", "9", "11"
 OPEN_ORDER_END, EXECUTION_END, COMMISSION, COMPLETED_ORDER, COMPLETED_END = "53", "55", "59", "101", "102"
+POSITION_END, ACCOUNT_END, MANAGED_ACCOUNTS, POSITION = "62", "54", "15", "61"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Proxy:
     rules: list[Rule] = field(default_factory=list)
     one_byte_at_a_time: bool = False
     refuses: bool = False
-    frames: list[tuple[float, str, str]] = field(default_factory=list)  # (when, direction, kind): what passed through
+    frames: list[tuple[float, str, int]] = field(default_factory=list)  # (when, direction, connection): what passed
     _talks: list["Talk"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -167,7 +168,7 @@ class Talk:
                 passed = Frame(direction, data, self.number)
                 for step in self._steps(passed):
                     self._do(direction, step)
-                self._proxy.frames.append((time.monotonic(), direction, passed.kind))
+                self._proxy.frames.append((time.monotonic(), direction, self.number))
         except (Cut, OSError):
             pass
         self.cut()

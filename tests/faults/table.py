@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.checker import Findings, check
 from tests.faults.house import House, Run
+from tests.walks.house import until
 
 PLACED, NOT_PLACED, UNKNOWN, SILENCE, REFUSED = "placed", "not placed", "unknown", "silence", "refused"
 CANCELLED, GONE = "cancelled", "gone"
@@ -53,10 +54,9 @@ def endure(fault: Fault, house: House) -> None:
     fault.arm(run)
     fault.load(run)
     fault.mend(run)
-    missed = [name for name in run.armed if not house.taken(name)]
+    until(lambda: all(map(house.taken, run.armed)), why=f"not all reached: {run.armed}")
     house.heal()
     found = check(run, doubt=fault.doubt)
-    assert not missed, f"never reached: {missed}"
     said = {exchange.said for exchange in run.client.exchanges}
     told = [(e.said, e.status, e.answer or e.failure) for e in run.client.exchanges if e.said not in fault.said]
     assert said <= set(fault.said), told

@@ -1,9 +1,11 @@
 """The worker dies, stops or fails at each step of a placement; another one stands by."""
 
+import signal
+import threading
 import time
 
 from tests.faults import proxy as wire
-from tests.faults.house import Run
+from tests.faults.house import WORKERS, Run
 from tests.faults.table import NOT_PLACED, PLACED, UNKNOWN, Fault, each, endure
 
 
@@ -31,6 +33,41 @@ def when(kind: str, point: str, instruction: str = "kill", *, nth: int = 1):
 def sigstop_past_validity(run: Run) -> None:
     run.client.limit()
     time.sleep(4)
+
+
+def cut_in_flight(run: Run) -> None:
+    """An order whose acknowledgement is lost with its connection: recovery has something to find."""
+    run.house.proxy.rules.append(wire.cut_instead(wire.TO_CLIENT, wire.OPEN_ORDER))
+
+
+def dies_after_question(kind: str, nth: int = 1):
+    """The owner dies inside the recovery that follows, once that question was answered."""
+    armed = when(kind, "worker.asked", nth=nth)
+
+    def arm(run: Run) -> None:
+        def cut(_passed: wire.Frame):
+            armed(run)
+            return (wire.Cut(),)
+
+        run.house.proxy.rules.append(wire.on(wire.TO_CLIENT, wire.OPEN_ORDER, times=1)(cut))
+
+    return arm
+
+
+def lock_lost(run: Run) -> None:
+    run.house.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+
+
+def while_busy(disturb, *, count: int = 40, after: float = 0.4):
+    """Many orders at once, and something happens in the middle of them."""
+
+    def load(run: Run) -> None:
+        timer = threading.Timer(after, disturb, [run])
+        timer.start()
+        run.together(count, lambda _: run.client.limit())
+        timer.join()
+
+    return load
 
 
 FAULTS = [
@@ -91,6 +128,56 @@ FAULTS = [
         said={UNKNOWN},
         ends={"NOT_PLACED"},
         finding="001: the write does not look at the validity again",
+    ),
+    *(
+        Fault(
+            name=f"worker kill -9 inside recovery, {question}",
+            promise=1,
+            happens="the standby recovers from the start and finds the order",
+            arm=dies_after_question(kind, nth),
+            said={PLACED, UNKNOWN},
+            ends={"NEW"},
+        )
+        for question, kind, nth in (
+            ("own open orders told", wire.OPEN_ORDER_END, 1),
+            ("all open orders told", wire.OPEN_ORDER_END, 2),
+            ("completed orders told", wire.COMPLETED_END, 1),
+            ("executions told", wire.EXECUTION_END, 1),
+            ("positions told", wire.POSITION_END, 1),
+            ("account told", wire.ACCOUNT_END, 1),
+        )
+    ),
+    Fault(
+        name="two owners on one client id",
+        promise=2,
+        happens="the lock's connection ends under load; the broker refuses the second session, each order is sent once",
+        load=while_busy(lock_lost),
+        said={PLACED, UNKNOWN, NOT_PLACED},
+        ends={"NEW", "NOT_PLACED"},
+    ),
+    Fault(
+        name="worker SIGTERM under load",
+        promise=1,
+        happens="it finishes what it began; the standby sends the rest",
+        load=while_busy(lambda run: run.house.owner().kill(signal.SIGTERM)),
+        said={PLACED, UNKNOWN, NOT_PLACED},
+        ends={"NEW", "NOT_PLACED"},
+    ),
+    Fault(
+        name="worker kill -9 under load",
+        promise=2,
+        happens="the standby sends what was not claimed and asks about what was",
+        load=while_busy(lambda run: run.house.owner().kill()),
+        said={PLACED, UNKNOWN, NOT_PLACED},
+        ends={"NEW", "NOT_PLACED"},
+    ),
+    Fault(
+        name="both workers kill -9",
+        promise=1,
+        happens="what was not claimed is refused when its time is up",
+        arm=lambda run: [run.house.parts[name].kill() for name in WORKERS],
+        said={NOT_PLACED},
+        ends={"NOT_PLACED"},
     ),
 ]
 
