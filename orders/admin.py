@@ -1,4 +1,5 @@
-"""The admin's pages for reviewing orders, executions and requests. For looking only: see accounts.review."""
+"""The admin's pages for reviewing orders, executions and requests. For looking only (see accounts.review), but for
+the two decisions about an order in doubt."""
 
 from typing import Any
 
@@ -12,8 +13,8 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilt
 from accounts.display import NOTHING, amount, badge, moment
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
 from orders import presentation, stamps, timeline
+from orders.decisions import DecidesDoubts
 from orders.models import Commission, Execution, Order, OrderRequest, RequestAnswer
-from orders.vocabulary import OrderStatus
 
 BREAK = mark_safe("<br>")
 
@@ -54,7 +55,7 @@ class OriginFilter(RadioFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(RecordAdmin):
+class OrderAdmin(DecidesDoubts, RecordAdmin):
     change_form_template = "orders/review/order.html"
     list_display = (
         "id",
@@ -139,7 +140,6 @@ class OrderAdmin(RecordAdmin):
             "order": row,
             "status": presentation.status_badge(row),
             "prices": presentation.prices(row),
-            "in_doubt": row.status == OrderStatus.IN_DOUBT,
             "timeline": timeline.entries(row.events.order_by("sequence")),
             "executions": presentation.executions(row.executions.order_by("executed_at", "pk")),
             "requests": presentation.requests(OrderRequest.objects.filter(asked).order_by("pk")),

@@ -140,15 +140,17 @@ def _may_be_rejected(order: Order) -> bool:
 
 def _find(order_ref: str, perm_id: int, account: str) -> Order | None:
     """The order a report is about: by our stamp, else by IB's permanent id."""
-    _, stamp = stamps.split(order_ref)
-    if stamp is not None:
-        ours = Order.objects.filter(stamp=stamp).first()
-        if ours is not None:
-            return ours
-        log.critical("the broker reports an order with the stamp %s, which no row of ours has", stamp)
+    ours = _stamped(order_ref)
+    if ours is not None and (perm_id <= 0 or ours.perm_id in (None, perm_id)):
+        return ours
     if perm_id <= 0:
         return None
     return Order.objects.filter(perm_id=perm_id, account_id=account).first()
+
+
+def _stamped(order_ref: str) -> Order | None:
+    _, stamp = stamps.split(order_ref)
+    return Order.objects.filter(stamp=stamp).first() if stamp is not None else None
 
 
 def _is_other_claim(order: Order, report: OpenOrderReport) -> bool:
@@ -180,7 +182,8 @@ def _status(
     news = broker_status != order.broker_status or (order.perm_id is None and bool(perm_id))
     if not news:
         return
-    if broker_status in dialect.CANCELED_STATUSES and order.status not in FINAL:
+    over = FINAL - {OrderStatus.NOT_PLACED}  # what was cancelled there was there
+    if broker_status in dialect.CANCELED_STATUSES and order.status not in over:
         event: events.Event = events.Canceled(broker_status=broker_status, perm_id=perm_id or None, reason=reason)
     elif order.status in FINAL and broker_status in dialect.WORKING_STATUSES:
         return  # a repeated or overtaken message about a life that is over
@@ -217,6 +220,8 @@ def _adopt(
     if report.perm_id <= 0 or not BrokerAccount.objects.filter(pk=report.account).exists():
         return
     reference, stamp = stamps.split(report.order_ref)
+    if stamp is not None:
+        _alarm(report, origin, _stamped(report.order_ref))
     terms = {
         "account_id": report.account,
         "symbol": report.contract.symbol,
@@ -238,6 +243,16 @@ def _adopt(
         broker_status=report.status,
     )
     journal.open_order(terms, adopted, origin=origin)
+
+
+def _alarm(report: OpenOrderReport | CompletedOrderReport, origin: journal.Origin, ours: Order | None) -> None:
+    """Say aloud that the broker has an order with a stamp of ours that we did not place, or placed once already."""
+    if ours is None:
+        log.critical("permId %s carries a stamp of ours that no row has: %s", report.perm_id, report.order_ref)
+        return
+    text = f"the broker has a second order with this one's stamp, permId {report.perm_id}; it is kept beside this one"
+    log.critical("order %s: %s", ours.pk, text)
+    _note(ours, events.ErrorReported(code=0, text=text), origin)
 
 
 def _adopted_status(broker_status: str) -> OrderStatus:

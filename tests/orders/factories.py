@@ -44,6 +44,9 @@ ACTORS = {
     EventKind.SENT: Actor.WORKER,
     EventKind.NOT_PLACED: Actor.WORKER,
     EventKind.IN_DOUBT: Actor.WORKER,
+    EventKind.STILL_IN_DOUBT: Actor.WORKER,
+    EventKind.RESOLVED_PLACED: "user:reviewer",
+    EventKind.RESOLVED_NOT_PLACED: "user:reviewer",
     EventKind.CANCEL_SENT: Actor.WORKER,
     EventKind.CANCEL_REQUESTED: Actor.API,
 }
