@@ -5,7 +5,7 @@ Rules
 2. Only the stamp identifies an order of ours; never "same symbol and size".
 3. A question without its end marker concludes nothing: the recovery fails and is tried again.
 4. What was claimed and is not known to the broker is IN_DOUBT: absence is not proof. `settle` goes on asking, and
-   calls it NOT_PLACED only once `evidence` has no doubt left.
+   calls it NOT_PLACED only once `evidence` has no doubt left. Each change of what is open is recorded.
 """
 
 import logging
@@ -118,7 +118,7 @@ def _decide(order: Order, *, desk: Desk, status: SessionStatus, origin: journal.
     if order.perm_id is not None:
         found.append(f"the broker named it {order.perm_id}")
     if found:
-        log.warning("order %s stays in doubt: %s", order.pk, "; ".join(found))
+        _note_doubts(order, found, seen=seen, origin=origin)
         return
     reason = (
         f"asked {seen.rounds} times on connection {seen.epoch}/{seen.connection}, "
@@ -128,6 +128,16 @@ def _decide(order: Order, *, desk: Desk, status: SessionStatus, origin: journal.
         order.pk, events.NotPlaced(reason=reason), origin=origin, only_from=frozenset({OrderStatus.IN_DOUBT})
     ):
         log.warning("order %s was not placed: %s", order.pk, reason)
+
+
+def _note_doubts(order: Order, found: list[str], *, seen: evidence.Observation, origin: journal.Origin) -> None:
+    """Record what speaks against a conclusion whenever it changes: a person will read it to decide."""
+    last = order.events.filter(kind=EventKind.STILL_IN_DOUBT).order_by("-sequence").first()
+    if last is not None and last.payload["doubts"] == found:
+        return
+    event = events.StillInDoubt(rounds=seen.rounds, settled_seconds=seen.settled_for.seconds, doubts=found)
+    if journal.record(order.pk, event, origin=origin, only_from=frozenset({OrderStatus.IN_DOUBT})):
+        log.warning("order %s stays in doubt: %s", order.pk, "; ".join(found))
 
 
 def _claim(order: Order) -> evidence.Claim:

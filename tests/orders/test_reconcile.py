@@ -104,7 +104,7 @@ def test_an_old_claim_is_looked_into(broker, desk, sent, quick):
     reconcile.settle(desk)
 
     assert broker.asked == [*reconcile.ORDER_QUERIES, Query.POSITIONS]
-    assert_history(sent, "received sent in_doubt")
+    assert_history(sent, "received sent in_doubt still_in_doubt")
 
 
 def test_rounds_have_pauses_between_them(broker, desk, sent, monkeypatch):
@@ -129,22 +129,22 @@ def test_not_placed_once_no_doubt_is_left(broker, desk, sent, quick):
     recover(broker)
 
     reconcile.settle(desk)
-    assert_history(sent, "received sent in_doubt")
+    assert_history(sent, "received sent in_doubt still_in_doubt")
 
     reconcile.settle(desk)
-    assert_history(sent, "received sent in_doubt not_placed")
+    assert_history(sent, "received sent in_doubt still_in_doubt not_placed")
     assert "asked 2 times on connection 1/2, 31 s after" in sent.reason
 
 
 @pytest.mark.parametrize(
-    ("case", "changes"),
+    ("case", "changes", "told"),
     [
-        ("same connection", {}),
-        ("not settled", {"ready_for": 29.0}),
-        ("the gateway counts on from it", {"offered": 2}),
+        ("same connection", {}, "still_in_doubt"),
+        ("not settled", {"ready_for": 29.0}, "still_in_doubt"),
+        ("the gateway counts on from it", {"offered": 2}, "still_in_doubt still_in_doubt"),
     ],
 )
-def test_doubt_remains(broker, desk, sent, quick, case, changes):
+def test_doubt_remains(broker, desk, sent, quick, case, changes, told):
     if changes:
         reconnected(broker, **changes)
     recover(broker)
@@ -152,7 +152,24 @@ def test_doubt_remains(broker, desk, sent, quick, case, changes):
     for _ in range(5):
         reconcile.settle(desk)
 
-    assert_history(sent, "received sent in_doubt")
+    assert_history(sent, f"received sent in_doubt {told}")
+
+
+def test_what_is_open_is_recorded_when_it_changes(broker, desk, sent, quick):
+    reconnected(broker, offered=2)
+    recover(broker)
+
+    for _ in range(7):
+        reconcile.settle(desk)
+
+    rows = sent.events.filter(kind="STILL_IN_DOUBT").order_by("sequence")
+    offered = "the gateway offered order id 2, as if it had seen 1"
+    asked = "it was not asked for 2 times over 30 s of a quiet link yet"
+    assert [row.payload for row in rows] == [
+        {"rounds": 1, "settled_seconds": 31, "doubts": [asked, offered]},
+        {"rounds": 2, "settled_seconds": 31, "doubts": [offered]},
+    ]
+    assert [(row.actor, row.session) for row in rows] == [("worker", "default/17/1/2")] * 2
 
 
 def test_rounds_begin_anew_after_an_interruption(broker, desk, sent, quick):
@@ -163,7 +180,7 @@ def test_rounds_begin_anew_after_an_interruption(broker, desk, sent, quick):
     broker.ready_since += 0.5  # the link was gone for a moment
     reconcile.settle(desk)
 
-    assert_history(sent, "received sent in_doubt")
+    assert_history(sent, "received sent in_doubt still_in_doubt")
 
 
 def test_unexplained_position_is_a_doubt(broker, desk, sent, quick):
@@ -174,11 +191,11 @@ def test_unexplained_position_is_a_doubt(broker, desk, sent, quick):
 
     for _ in range(3):
         reconcile.settle(desk)
-    assert_history(sent, "received sent in_doubt")
+    assert_history(sent, "received sent in_doubt still_in_doubt still_in_doubt")
 
     apply_report(execution(perm_id=4242, order_ref="typed in TWS"), session="", client_id=CLIENT_ID)
     reconcile.settle(desk)
-    assert_history(sent, "received sent in_doubt not_placed")
+    assert_history(sent, "received sent in_doubt still_in_doubt still_in_doubt not_placed")
 
 
 def test_the_first_offer_counts_whatever_later_ones_say(broker, desk, sent, quick):
@@ -194,7 +211,7 @@ def test_the_first_offer_counts_whatever_later_ones_say(broker, desk, sent, quic
     for _ in range(2):
         reconcile.settle(desk)
 
-    assert_history(sent, "received sent in_doubt not_placed")
+    assert_history(sent, "received sent in_doubt still_in_doubt not_placed")
 
 
 def test_a_later_order_that_arrived_on_the_same_connection_is_no_explanation(broker, desk, sent, quick):
@@ -208,7 +225,7 @@ def test_a_later_order_that_arrived_on_the_same_connection_is_no_explanation(bro
     for _ in range(3):
         reconcile.settle(desk)
 
-    assert_history(sent, "received sent in_doubt")
+    assert_history(sent, "received sent in_doubt still_in_doubt still_in_doubt")
 
 
 def test_a_correction_counts_once_in_the_position(broker, desk, sent, quick):
@@ -223,12 +240,16 @@ def test_a_correction_counts_once_in_the_position(broker, desk, sent, quick):
     for _ in range(2):
         reconcile.settle(desk)
 
-    assert_history(sent, "received sent in_doubt not_placed")
+    assert_history(sent, "received sent in_doubt still_in_doubt not_placed")
 
 
 @pytest.mark.parametrize(
     ("code", "session", "last"),
-    [(10147, "default/17/1/2", "not_placed"), (202, "default/17/1/2", "not_placed"), (10147, "default/17/1/1", "")],
+    [
+        (10147, "default/17/1/2", "not_placed"),
+        (202, "default/17/1/2", "not_placed"),
+        (10147, "default/17/1/1", "still_in_doubt"),
+    ],
 )
 def test_disowned_counts_on_the_connection_of_now(broker, desk, sent, quick, code, session, last):
     reconnected(broker, offered=2)
@@ -238,7 +259,7 @@ def test_disowned_counts_on_the_connection_of_now(broker, desk, sent, quick, cod
     for _ in range(2):
         reconcile.settle(desk)
 
-    assert_history(sent, f"received sent in_doubt error_reported {last}".strip())
+    assert_history(sent, f"received sent in_doubt error_reported still_in_doubt {last}")
 
 
 def test_unlisted_legs_of_a_bracket_are_cancelled_and_disowned(broker, desk, quick):
@@ -257,7 +278,7 @@ def test_unlisted_legs_of_a_bracket_are_cancelled_and_disowned(broker, desk, qui
     for _ in range(2):
         reconcile.settle(desk)
     for order in orders:
-        assert_history(order, "received sent in_doubt error_reported not_placed")
+        assert_history(order, "received sent in_doubt error_reported still_in_doubt not_placed")
 
 
 # The sweep: what lost doorbells leave behind
