@@ -183,7 +183,7 @@ def _applied(state: OrderState, event: events.Event) -> OrderState:
         case events.Trade():
             return replace(
                 state,
-                perm_id=state.perm_id or event.perm_id or None,
+                perm_id=event.perm_id or state.perm_id,  # before it there may be one that a person typed
                 filled_quantity=state.filled_quantity + event.quantity,
                 filled_notional=state.filled_notional + event.quantity * event.price,
             )

@@ -141,11 +141,16 @@ def _may_be_rejected(order: Order) -> bool:
 def _find(order_ref: str, perm_id: int, account: str) -> Order | None:
     """The order a report is about: by our stamp, else by IB's permanent id."""
     ours = _stamped(order_ref)
-    if ours is not None and (perm_id <= 0 or ours.perm_id in (None, perm_id)):
+    if ours is not None and (perm_id <= 0 or ours.perm_id in (None, perm_id) or _named_by_a_person(ours)):
         return ours
     if perm_id <= 0:
         return None
     return Order.objects.filter(perm_id=perm_id, account_id=account).first()
+
+
+def _named_by_a_person(order: Order) -> bool:
+    """Its permanent id was typed in to end a doubt, and the broker said nothing of it yet: the stamp knows better."""
+    return not order.broker_status and not order.filled_quantity
 
 
 def _stamped(order_ref: str) -> Order | None:

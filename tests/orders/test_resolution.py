@@ -139,6 +139,7 @@ def test_the_broker_named_it_already(doubtful):
         ("under another permId", lambda o: open_order(o, perm_id=99), "status_reported", "NEW"),
         ("by the permId alone", lambda o: order_status(PERM_ID, "Submitted"), "status_reported", "NEW"),
         ("filled, by the stamp", lambda o: execution(o), "fill", "FILLED"),
+        ("filled, under another permId", lambda o: execution(o, perm_id=99), "fill", "FILLED"),
         ("filled, by the permId alone", lambda o: execution(order_ref="lost"), "fill", "FILLED"),
         ("cancelled meanwhile", lambda o: completed_order(o), "canceled", "CANCELED"),
         ("cancelled now", lambda o: order_status(PERM_ID, "Cancelled"), "canceled", "CANCELED"),
