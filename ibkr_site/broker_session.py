@@ -24,6 +24,7 @@ from accounts.live import LiveBook
 from accounts.models import GatewaySession
 from gateway.reports import Report
 from gateway.session import BrokerSession
+from ibkr_site import checks
 from orders import desk, kill_points, reconcile, reports, sweep
 from orders.waiting import listening_parameters
 
@@ -167,6 +168,9 @@ class Owner:
     def _recover(self, session: BrokerSession, number: int, epoch: int) -> None:
         name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{number}"
         try:
+            checks.refuse_wrong_accounts(
+                trading_mode=settings.TRADING_MODE, chosen=settings.IB_ACCOUNT, served=session.status().accounts
+            )
             reconcile.recover(session, client_id=settings.IB_CLIENT_ID, session=name, connection=number)
         finally:
             connection.close()

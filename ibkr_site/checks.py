@@ -87,3 +87,13 @@ def refuse_faults_with_real_money(*, trading_mode: str, kill_points: str, settle
         raise ImproperlyConfigured("KILL_POINTS is for fault tests: unset it, it is refused with TRADING_MODE=live.")
     if settle_seconds < 30:
         raise ImproperlyConfigured(f"SETTLE_SECONDS={settle_seconds:g} is too short for TRADING_MODE=live: 30 or more.")
+
+
+def refuse_wrong_accounts(*, trading_mode: str, chosen: str, served: Sequence[str]) -> None:
+    """What the gateway serves must be what the mode says: a live login on a paper port is somebody's mistake."""
+    for account in [chosen] if chosen else served:
+        if account.upper().startswith("D") is not (trading_mode == "paper"):
+            raise ImproperlyConfigured(
+                f"TRADING_MODE is {trading_mode} and the gateway serves account {account}: log in to the other "
+                "account there, or change TRADING_MODE here."
+            )

@@ -32,13 +32,15 @@ from orders.desk import Desk
 from orders.models import Order, OrderEvent
 from orders.outcomes import CONNECTION_FAILED
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role
+from orders.withdrawal import withdraw
 
 log = logging.getLogger(__name__)
 
 QUALIFY_SECONDS = 5.0
 PACING_SECONDS = 5.0
 SILENCE_SECONDS = 4.0  # the session asks the time after 2 s of silence: twice that is no answer
-SETTLED_LEGS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.NOT_PLACED})
+# A recovery on the next connection may have doubted a claim that its own thread knows was never written.
+CLAIMED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,8 @@ def submit(request_pk: int, *, desk: Desk) -> None:
         instrument = desk.broker.qualify(orders[0].symbol, timeout=QUALIFY_SECONDS)
         desk.broker.acquire(len(orders), timeout=PACING_SECONDS)
     except ContractNotFound as error:
-        _give_up(orders, reason=str(error), origin=_origin(desk, orders[0]), only_from=OrderStatus.RECEIVED)
+        here = desk.session(desk.broker.status().connection)
+        withdraw(request_pk, reason=str(error), actor=Actor.WORKER, session=here)
         return
     except GatewayError as error:
         # Nothing was claimed: the sweep comes back to these rows until they are no longer valid.
@@ -139,13 +142,8 @@ def withdraw_broken_brackets() -> None:
 def expire_unsent() -> None:
     """Close the orders that were never claimed and may no longer be."""
     overdue = Order.objects.filter(status=OrderStatus.RECEIVED, valid_until__lte=Now())
-    for order_pk in overdue.values_list("pk", flat=True):
-        journal.record(
-            order_pk,
-            events.NotPlaced(reason="not sent before it lost its validity"),
-            origin=journal.Origin(actor=Actor.SYSTEM),
-            only_from=frozenset({OrderStatus.RECEIVED}),
-        )
+    for request_pk in overdue.order_by("request_id").values_list("request_id", flat=True).distinct():
+        withdraw(request_pk, reason="not sent before it lost its validity", actor=Actor.SYSTEM)
 
 
 def close_uncommitted(*, desk: Desk) -> None:
@@ -159,9 +157,9 @@ def _close_uncommitted(desk: Desk) -> None:
     for request_pk in list(desk.uncommitted):
         # Of this owner only: another one may have claimed and sent them since.
         ours = OrderEvent.objects.filter(kind=EventKind.SENT, payload__epoch=desk.epoch).values("order")
-        claimed = Order.objects.filter(request_id=request_pk, status=OrderStatus.PENDING_NEW, pk__in=ours)
+        claimed = Order.objects.filter(request_id=request_pk, status__in=CLAIMED, pk__in=ours)
         origin = journal.Origin(actor=Actor.WORKER)
-        _give_up(claimed, reason=CONNECTION_FAILED, origin=origin, only_from=OrderStatus.PENDING_NEW)
+        _give_up(claimed, reason=CONNECTION_FAILED, origin=origin, only_from=CLAIMED)
         desk.uncommitted.discard(request_pk)
 
 
@@ -193,7 +191,7 @@ def _claim_and_send(request_pk: int, instrument: Instrument, *, desk: Desk) -> N
     except NothingSent as error:
         log.warning("request %s was claimed and not sent: %s", request_pk, error)
         reason = CONNECTION_FAILED if isinstance(error, NotConnected) else str(error)
-        _give_up(claim.orders, reason=reason, origin=_origin(desk, claim.orders[0]), only_from=OrderStatus.PENDING_NEW)
+        _give_up(claim.orders, reason=reason, origin=_origin(desk, claim.orders[0]), only_from=CLAIMED)
     except GatewayError:
         log.exception("request %s: the outcome of the write is unknown", request_pk)
 
@@ -202,7 +200,9 @@ def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_nu
     """Reserve ids and commit `sent` for every order of the request, or nothing when they may no longer be sent."""
     with transaction.atomic():
         session = GatewaySession.objects.select_for_update().get(pk=desk.gateway)
-        orders = list(_waiting(request_pk).select_for_update())
+        orders = list(Order.objects.filter(request_id=request_pk).order_by("pk").select_for_update())
+        if any(order.status != OrderStatus.RECEIVED for order in orders):
+            return None
         clock, now = time.monotonic(), database_now()
         valid_for = min((order.valid_until - now for order in orders if order.valid_until), default=timedelta(0))
         if session.epoch != desk.epoch or valid_for <= timedelta(0):
@@ -266,13 +266,15 @@ def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: i
     )
 
 
-def _give_up(orders: Iterable[Order], *, reason: str, origin: journal.Origin, only_from: OrderStatus) -> None:
+def _give_up(
+    orders: Iterable[Order], *, reason: str, origin: journal.Origin, only_from: frozenset[OrderStatus]
+) -> None:
     for order in orders:
         journal.record(
             order.pk,
             events.NotPlaced(reason=reason),
             origin=origin,
-            only_from=frozenset({only_from}),
+            only_from=only_from,
         )
 
 

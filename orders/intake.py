@@ -3,13 +3,13 @@
 Rules
 1. Whatever names an order endpoint is persisted, refusals with their reason.
 2. A key names one request for ever: the same key again is answered, never done again.
-3. Only an order that nobody claimed can be withdrawn, by compare-and-set.
+3. A cancellation is taken back only if it was not sent; a placement, see orders.withdrawal.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -80,8 +80,9 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
     try:
         with transaction.atomic():
             request = _persist(asked)
+            valid_until = database_now() + placement.valid_for  # the clock that the claim looks at; one for all legs
             for leg in placement.legs:
-                _receive(request, placement, leg, breach=breach)
+                _receive(request, placement, leg, breach=breach, valid_until=valid_until)
             kill_points.reached("web.in_transaction")
     except IntegrityError:
         raise _seen_before(asked) from None
@@ -122,17 +123,6 @@ def repeat(asked: Asked, first: OrderRequest, *, status_code: int, body: dict[st
         request = _persist(asked, refusal=f"Not done again: repeats request {first.pk}")
         answer(request, status_code=status_code, body=body)
     return request
-
-
-def withdraw(request_pk: int, *, reason: str) -> bool:
-    """Close the orders of a request that nobody claimed; false when they were claimed, or closed already."""
-    with transaction.atomic():
-        orders = list(Order.objects.filter(request_id=request_pk).order_by("pk").select_for_update())
-        if any(order.status != OrderStatus.RECEIVED for order in orders):
-            return False
-        changes = [(order, events.NotPlaced(reason=reason)) for order in orders]
-        journal.record_all(changes, origin=journal.Origin(actor=Actor.API))
-    return True
 
 
 def withdraw_cancel(order_pk: int) -> bool:
@@ -216,7 +206,9 @@ def refuse_overload(messages: int) -> None:
         raise Overloaded(retry_after=math.ceil(seconds))
 
 
-def _receive(request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None) -> Order:
+def _receive(
+    request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None, valid_until: datetime
+) -> Order:
     terms = {
         "request": request,
         "role": leg.role,
@@ -228,7 +220,7 @@ def _receive(request: OrderRequest, placement: Placement, leg: Leg, *, breach: r
         "order_ref": placement.order_ref,
         "stamp": stamps.new_stamp(),
         "received_at": timezone.now(),
-        "valid_until": database_now() + placement.valid_for,  # the clock that the claim looks at
+        "valid_until": valid_until,
     }
     quantity, limit_price, stop_price = placement.quantity, leg.limit_price, leg.stop_price
     event: events.Event = events.Received(quantity=quantity, limit_price=limit_price, stop_price=stop_price)

@@ -21,7 +21,8 @@ from orders.doorbell import ring
 from orders.intake import Asked, Leg, Placement
 from orders.models import Order, OrderRequest
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
-from orders.vocabulary import OrderType, Role, Side, TimeInForce
+from orders.vocabulary import Actor, OrderType, Role, Side, TimeInForce
+from orders.withdrawal import withdraw
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def conclude(request: OrderRequest) -> Outcome:
     """The outcome of a placement that is waited for no longer: what nobody claimed by now is withdrawn."""
     outcome = outcomes.of_placement(request.pk)
     if outcome.verdict is Verdict.PENDING:
-        intake.withdraw(request.pk, reason=CONNECTION_FAILED)
+        withdraw(request.pk, reason=CONNECTION_FAILED, actor=Actor.API)
         return outcomes.of_placement(request.pk)  # withdrawn; or claimed, or closed, in this very moment
     return outcome
 

@@ -55,6 +55,27 @@ def test_ringing_again_sends_nothing_more(desk, broker, times):
     assert_history(order, "received sent")
 
 
+def test_a_bracket_is_claimed_whole_or_not_at_all(desk, broker):
+    orders = placed(*BRACKET)
+    journal.record(orders[0].pk, sample("NOT_PLACED"), origin=journal.Origin(actor=Actor.SYSTEM))
+
+    dispatch.submit(orders[0].request_id, desk=desk)
+
+    assert broker.transmitted == []
+    for order in orders[1:]:
+        assert_history(order, "received")
+
+
+def test_legs_of_a_bracket_lose_their_validity_together(desk):
+    orders = placed(*BRACKET, valid_for=timedelta(seconds=-1))
+    assert len({order.valid_until for order in orders}) == 1
+
+    dispatch.expire_unsent()
+
+    for order in orders:
+        assert_history(order, "received not_placed")
+
+
 def test_bracket_leaves_as_one_group(desk, broker):
     orders = placed(*BRACKET)
 
@@ -142,6 +163,18 @@ def test_refused_write_is_not_placed(desk, broker):
     for order in orders:
         assert_history(order, "received sent not_placed")
         assert order.reason == "Failed to connect to IB Gateway"
+
+
+def test_refused_write_is_not_placed_even_if_it_was_doubted_meanwhile(desk, broker):
+    (order,) = placed()
+    broker.failure = NotConnected("the connection is gone")
+    broker.before_transmit = lambda: journal.record(
+        order.pk, sample("IN_DOUBT"), origin=journal.Origin(actor=Actor.WORKER)
+    )
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received sent in_doubt not_placed")
 
 
 def test_uncertain_write_stays_pending(desk, broker):

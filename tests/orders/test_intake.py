@@ -8,6 +8,7 @@ from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.reports import apply_report
 from orders.vocabulary import Actor, OrderStatus
+from orders.withdrawal import withdraw
 from tests.orders.assertions import assert_history
 from tests.orders.builders import BRACKET, CLIENT_ID, asked, open_order, placed, placement, session_row
 from tests.orders.samples import sample
@@ -128,7 +129,7 @@ def test_one_key_twenty_times_at_once():
 def test_withdraw_before_the_claim():
     orders = placed(*BRACKET)
 
-    assert intake.withdraw(orders[0].request_id, reason="Failed to connect to IB Gateway")
+    assert withdraw(orders[0].request_id, reason="Failed to connect to IB Gateway", actor=Actor.API)
 
     for order in orders:
         assert_history(order, "received not_placed")
@@ -139,7 +140,7 @@ def test_withdraw_loses_to_the_claim():
     (order,) = placed()
     journal.record(order.pk, sample("SENT"), origin=journal.Origin(actor=Actor.WORKER))
 
-    assert not intake.withdraw(order.request_id, reason="too late")
+    assert not withdraw(order.request_id, reason="too late", actor=Actor.API)
     assert_history(order, "received sent")
 
 

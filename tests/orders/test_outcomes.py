@@ -5,6 +5,8 @@ import pytest
 from orders import dispatch, intake, outcomes
 from orders.outcomes import CONNECTION_FAILED, Verdict
 from orders.reports import apply_report
+from orders.vocabulary import Actor
+from orders.withdrawal import withdraw
 from tests.orders.builders import (
     BRACKET,
     CLIENT_ID,
@@ -67,7 +69,7 @@ def test_rejected(desk):
 
 def test_withdrawn():
     orders = placed()
-    intake.withdraw(orders[0].request_id, reason=CONNECTION_FAILED)
+    withdraw(orders[0].request_id, reason=CONNECTION_FAILED, actor=Actor.API)
 
     assert (verdict(orders).verdict, verdict(orders).reason) == (Verdict.FAILED, CONNECTION_FAILED)
 

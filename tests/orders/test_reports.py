@@ -289,7 +289,7 @@ def test_stamp_of_ours_without_a_row_is_an_alarm(caplog):
     placed()
     apply(open_order(order_ref="ref~" + "Z" * 13, perm_id=98))
 
-    assert "which no row of ours has" in caplog.text
+    assert "carries a stamp of ours that no row has" in caplog.text
     assert Order.objects.get(perm_id=98).order_ref == "ref~" + "Z" * 13
 
 
@@ -298,6 +298,18 @@ def test_order_of_an_unknown_account_is_left_alone():
     apply(open_order(account="DU999", perm_id=97, client_id=0))
 
     assert not Order.objects.filter(perm_id=97).exists()
+
+
+def test_second_order_with_one_stamp_is_kept_beside_the_first(working, caplog):
+    second = open_order(working, perm_id=99, order_id=6)
+
+    apply(second, second, order_status(99, "Cancelled"), execution(working, perm_id=99, quantity=Decimal(2)))
+
+    assert_history(working, "received sent accepted error_reported")
+    assert "has a second order with this one's stamp, permId 99" in caplog.text
+    other = Order.objects.get(perm_id=99)
+    assert_history(other, "adopted canceled partial_fill")
+    assert other.request_id is None
 
 
 # Commissions

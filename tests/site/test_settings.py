@@ -202,3 +202,32 @@ def test_secrets_are_replaced_whole_and_read_without_their_line_end(tmp_path):
     assert read_secret(file, default="none") == "two"
     assert generated_secret(file) == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "chosen", "served", "refused"),
+    [
+        ("paper", "", ["DU1000001", "DF22"], None),
+        ("paper", "", ["DU1000001", "U22"], "U22"),
+        ("paper", "DU1000001", ["DU1000001", "U22"], None),
+        ("live", "U22", ["U22"], None),
+        ("live", "", ["DU1000001"], "DU1000001"),
+    ],
+)
+def test_what_a_gateway_serves_must_be_what_the_mode_says(mode, chosen, served, refused):
+    if refused is None:
+        checks.refuse_wrong_accounts(trading_mode=mode, chosen=chosen, served=served)
+    else:
+        with pytest.raises(ImproperlyConfigured, match=f"serves account {refused}: log in"):
+            checks.refuse_wrong_accounts(trading_mode=mode, chosen=chosen, served=served)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"), [({"kill_points": "points"}, "KILL_POINTS"), ({"settle_seconds": 5.0}, "SETTLE_SECONDS=5")]
+)
+def test_what_helps_fault_tests_is_refused_with_real_money(variables, named):
+    values = {"kill_points": "", "settle_seconds": 30.0} | variables
+
+    checks.refuse_faults_with_real_money(trading_mode="paper", **values)
+    with pytest.raises(ImproperlyConfigured, match=named):
+        checks.refuse_faults_with_real_money(trading_mode="live", **values)
