@@ -255,6 +255,12 @@ def test_who_asked_is_kept(client):
     assert (request.remote_address, request.idempotency_key) == ("127.0.0.1", None)
 
 
+def test_the_id_in_the_answer_is_the_one_on_record(client):
+    response = post(client, "/order/limit", "{}")
+
+    assert OrderRequest.objects.get().request_id == response.headers["X-Request-Id"]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
     [
