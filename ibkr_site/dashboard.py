@@ -38,8 +38,10 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
     if request.user.has_perm("accounts.view_gatewaysession"):
         context["gateway_sessions"] = [_session(row) for row in GatewaySession.objects.order_by("pk")]
     if request.user.has_perm("orders.view_order"):
-        # The first and the last read the small index of orders that are not at rest.
-        context["orders_in_doubt"] = Order.objects.filter(status=OrderStatus.IN_DOUBT).order_by("-pk")[:SHOWN]
+        # All but the latest orders are read from the small index of orders that are not at rest.
+        in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).order_by("-pk")
+        context["orders_in_doubt"] = in_doubt[:SHOWN]
+        context["count_in_doubt"] = in_doubt.count()
         context["latest_orders"] = presentation.legs(Order.objects.order_by("-pk")[:LATEST])
         context["orders_not_at_rest"] = Order.objects.exclude(status__in=FINAL).count()
     return context

@@ -13,6 +13,10 @@ from rest_framework.response import Response
 
 from accounts.freshness import standing
 from accounts.models import GatewaySession
+from orders.models import Order
+from orders.vocabulary import OrderStatus
+
+HINT = f"orders in doubt wait for a person's decision: /admin/orders/order/?status__exact={OrderStatus.IN_DOUBT}"
 
 
 class HealthOutput(serializers.Serializer[Any]):
@@ -32,13 +36,14 @@ class SessionFacts(serializers.Serializer[GatewaySession]):
 class ReadinessOutput(HealthOutput):
     database = serializers.CharField()
     session = SessionFacts(allow_null=True)
+    in_doubt = serializers.IntegerField(help_text="orders of which it cannot be told whether the broker has them")
+    hint = serializers.CharField(required=False, help_text="what a person should do; only while an order is in doubt")
 
 
-class NotReadyOutput(HealthOutput):
+class NotReadyOutput(ReadinessOutput):
     detail = serializers.CharField()
     reasons = serializers.ListField(child=serializers.CharField())
-    database = serializers.CharField()
-    session = SessionFacts(allow_null=True)
+    in_doubt = serializers.IntegerField(allow_null=True, help_text="null while the database is away")
 
 
 @extend_schema(
@@ -68,6 +73,7 @@ def live(request: Request) -> Response:
                 "reasons": ["broker session: the gateway refused the connection"],
                 "database": "ok",
                 "session": None,
+                "in_doubt": 0,
             },
             response_only=True,
             status_codes=["503"],
@@ -76,13 +82,17 @@ def live(request: Request) -> Response:
 )
 @api_view(["GET"])
 def ready(request: Request) -> Response:
-    """200 when an order placed now would be sent; 503 with every reason why not."""
+    """200 when an order placed now would be sent; 503 with every reason why not. An order in doubt is none."""
     try:
         found = standing(settings.GATEWAY_NAME, now=timezone.now())
+        in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).count()
     except Error as error:
         reason = f"database: {type(error).__name__}; is PostgreSQL running at DATABASE_URL?"
-        return _not_ready(reason, {"database": "away", "session": None})
-    facts = {"database": "ok", "session": SessionFacts(found.session).data if found.session else None}
+        return _not_ready(reason, {"database": "away", "session": None, "in_doubt": None})
+    session = SessionFacts(found.session).data if found.session else None
+    facts = {"database": "ok", "session": session, "in_doubt": in_doubt}
+    if in_doubt:
+        facts["hint"] = HINT
     if not found.fresh:
         return _not_ready(f"broker session: {found.reason}", facts)
     return Response({"status": "ready", **facts})

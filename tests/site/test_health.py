@@ -7,6 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from tests.orders.builders import session_row
+from tests.orders.factories import order_in
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/live/"])
@@ -24,7 +25,8 @@ def test_ready(client):
 
     assert response.status_code == 200
     body = response.json()
-    assert (body["status"], body["database"]) == ("ready", "ok")
+    assert (body["status"], body["database"], body["in_doubt"]) == ("ready", "ok", 0)
+    assert "hint" not in body
     assert body["session"]["state"] == "READY"
     assert body["session"]["endpoint"] == "127.0.0.1:4002"
     assert body["session"]["client_id"] == 17
@@ -56,6 +58,23 @@ def test_not_ready_says_why(client, changes, reason):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("state", "status"), [("READY", 200), ("DISCONNECTED", 503)])
+def test_orders_in_doubt_are_told_and_are_no_reason(client, state, status):
+    for _ in range(2):
+        order_in("IN_DOUBT")
+    order_in("NEW")
+    session_row(state=state)
+
+    response = client.get("/health/ready")
+
+    assert response.status_code == status
+    body = response.json()
+    assert body["in_doubt"] == 2
+    assert body["hint"].endswith("a person's decision: /admin/orders/order/?status__exact=IN_DOUBT")
+    assert "doubt" not in str(body.get("reasons", ""))
+
+
+@pytest.mark.django_db
 def test_before_the_first_worker(client):
     response = client.get("/health/ready/")
 
@@ -71,6 +90,7 @@ def test_without_a_database(client):
 
     assert response.status_code == 503
     assert response.json()["database"] == "away"
+    assert response.json()["in_doubt"] is None
     assert "PostgreSQL" in response.json()["detail"]
     assert "10.0.0.1" not in response.content.decode()
 
