@@ -97,6 +97,17 @@ def test_ours_that_may_be_working(listing):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_ours_that_a_person_decided_about(listing):
+    placed, not_placed = order_in("IN_DOUBT"), order_in("IN_DOUBT")
+    advance(placed, "RESOLVED_PLACED", perm_id=4242)
+    advance(not_placed, "RESOLVED_NOT_PLACED")
+
+    assert listing() == []  # the broker's list has the word, as for all that is acknowledged
+    (row,) = listing(4242)
+    assert (row["permId"], row["status"], "inDoubt" in row) == (4242, "SUBMITTED", False)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_one_that_was_acknowledged_after_the_broker_was_asked(client, desk, monkeypatch):
     before = timezone.now() - timedelta(seconds=5)
     order = order_in("NEW")

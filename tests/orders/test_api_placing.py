@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from accounts.models import BrokerAccount
 from gateway.errors import NothingSent
-from orders import intake, outcomes, stamps
+from orders import intake, outcomes, resolution, stamps
 from orders.models import Order, OrderRequest
 from tests.orders.assertions import assert_history, history
 from tests.orders.builders import error, open_order, session_row
+from tests.orders.factories import advance
 from tests.orders.test_api_input import GOOD, post
 from tests.orders.worker import acknowledge, quiet, tell, working
 
@@ -257,6 +258,37 @@ def test_a_replay_tells_what_became_of_an_unknown_outcome(client, desk, settings
     else:
         assert known.json() == {"detail": "Failed to place limit order: Order rejected - reason:no funds"}
     assert [answer.settled for answer in order.request.answers.order_by("pk")] == [False, False, True]
+
+
+SAID = {"reason": "looked through TWS and the statement", "actor": "user:ada", "request_id": "ada-1"}
+
+
+@pytest.mark.parametrize("placed", [True, False], ids=["placed", "not placed"])
+def test_a_replay_tells_what_a_person_decided(client, desk, settings, placed):
+    settings.PLACEMENT_WAIT_SECONDS = 0.5
+    key = {"Idempotency-Key": "k"}
+    with working(desk, answer=quiet):
+        unknown = post(client, "/order/limit", GOOD["/order/limit"], **key)
+    order = advance(Order.objects.get(), "IN_DOUBT")
+    in_doubt = post(client, "/order/limit", GOOD["/order/limit"], **key)
+    assert (in_doubt.status_code, in_doubt.json()) == (500, unknown.json())
+    assert "may have reached the broker" in in_doubt.json()["detail"]
+    assert in_doubt.headers["X-Order-State"] == "IN_DOUBT"
+
+    if placed:
+        resolution.resolve_placed(order.pk, perm_id=4242, **SAID)
+    else:
+        resolution.resolve_not_placed(order.pk, **SAID)
+    known, again = (post(client, "/order/limit", GOOD["/order/limit"], **key) for _ in range(2))
+
+    if placed:
+        assert (known.status_code, known.json()) == (200, {"status": "✅ Limit order sent", "permId": 4242})
+    else:
+        reason = "Failed to place limit order: decided by a person: looked through TWS and the statement"
+        assert (known.status_code, known.json()) == (500, {"detail": reason})
+    assert (again.status_code, again.json()) == (known.status_code, known.json())
+    assert [answer.settled for answer in order.request.answers.order_by("pk")] == [False, False, True]
+    assert Order.objects.count() == 1
 
 
 @pytest.mark.parametrize("change", [{"quantity": 11}, {"order_ref": "b"}, {"symbol": "MSFT"}])
