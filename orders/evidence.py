@@ -32,7 +32,7 @@ class Observation:
     after the claim's, before anything was sent on it: a later one may count later orders, and an order sent after this
     one on its own connection, if it arrived, proves that this one did. `position` is the holding now, `filled` what
     executions since the claim add up to, signed. `disowned`: on this connection, the broker answered a cancellation
-    with having no such order, or having dropped what it held back.
+    with having no such order.
     """
 
     epoch: int

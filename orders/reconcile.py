@@ -37,8 +37,7 @@ ACCOUNT_QUERIES = (Query.POSITIONS, Query.ACCOUNT)
 # An acknowledgement takes milliseconds, and seconds at worst; after this a claim is looked into.
 ACKNOWLEDGED_WITHIN = timedelta(seconds=20)
 LONGEST_PAUSE_SECONDS = 10.0  # between two rounds of questions
-# IB's answers to the cancellation of an order it does not list: not found, or held back and dropped now.
-DISOWNED = (10147, 202)
+NOT_FOUND = 10147  # IB's answer to the cancellation of an order it does not have
 UNKNOWN_TO_BROKER = "sent, and neither among the broker's open or completed orders nor its executions"
 
 
@@ -157,7 +156,7 @@ def _observation(order: Order, *, desk: Desk, status: SessionStatus) -> evidence
     sent = order.events.get(kind=EventKind.SENT)
     here = desk.session(status.connection)
     # Said on this connection: an earlier answer may be older than the write.
-    disowned = order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code__in=DISOWNED, session=here)
+    disowned = order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code=NOT_FOUND, session=here)
     return evidence.Observation(
         epoch=desk.epoch,
         connection=status.connection,

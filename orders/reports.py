@@ -127,6 +127,9 @@ def _error(report: ErrorReport, origin: journal.Origin, client_id: int) -> None:
     unanswered = status in UNACKNOWLEDGED and order.perm_id is None
     if (effect is Effect.REJECTS and unanswered) or (effect is Effect.REJECTED and _may_be_rejected(order)):
         _note(order, events.Rejected(reason=report.text, code=report.code), origin)
+    elif effect is Effect.CANCEL_CONFIRMED and status is OrderStatus.IN_DOUBT and order.perm_id is None:
+        # A leg that recovery cancelled unseen: its Cancelled status comes under a permId we never learnt.
+        _note(order, events.Canceled(broker_status="Cancelled", reason=report.text), origin)
     elif effect is Effect.CANCEL_REFUSED and status is OrderStatus.PENDING_CANCEL:
         _note(order, events.CancelRejected(reason=report.text, code=report.code), origin)
     else:

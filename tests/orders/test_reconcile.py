@@ -247,7 +247,6 @@ def test_a_correction_counts_once_in_the_position(broker, desk, sent, quick):
     ("code", "session", "last"),
     [
         (10147, "default/17/1/2", "not_placed"),
-        (202, "default/17/1/2", "not_placed"),
         (10147, "default/17/1/1", "still_in_doubt"),
     ],
 )

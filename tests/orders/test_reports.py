@@ -233,6 +233,14 @@ def test_refused_cancel_leaves_the_order_working(working, code):
     assert working.status == "NEW"
 
 
+def test_confirmed_cancel_of_an_order_in_doubt_is_news_of_it(sent):
+    journal.record(sent.pk, sample("IN_DOUBT"), origin=journal.Origin(actor=Actor.WORKER))
+
+    apply(error(5, 202, "Order Canceled - reason:"))
+
+    assert_history(sent, "received sent in_doubt canceled")
+
+
 def test_unknown_error_is_stored_and_changes_nothing(working):
     apply(error(5, 99999, "something new"))
 
