@@ -25,7 +25,7 @@ def resolve_placed(order_pk: int, *, perm_id: int, reason: str, actor: str, requ
     Raises: InvalidDecision, NotInDoubt.
     """
     if not 0 < perm_id < PERM_ID_LIMIT:
-        raise InvalidDecision("perm_id", "A permId is a whole number above 0, as TWS shows it.")
+        raise InvalidDecision("perm_id", "A permId is a whole number above 0 and below 2^53.")
     event = events.ResolvedPlaced(perm_id=perm_id, reason=_checked(reason))
     return _record(order_pk, event, origin=journal.Origin(actor=actor, request_id=request_id))
 

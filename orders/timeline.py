@@ -110,7 +110,7 @@ def _our_doing(event: events.Event) -> str:
         case events.StillInDoubt():
             times = "once" if event.rounds == 1 else f"{event.rounds} times"
             asked = f"asked {times} on this connection, last {event.settled_seconds} s after it was ready"
-            return f"Still not among what the broker lists, {asked}. Open: {'; '.join(event.doubts)}."
+            return f"Not among what the broker lists, {asked}. Against “not placed”: {'; '.join(event.doubts)}."
         case _:
             return _a_persons_decision(event)
 

@@ -77,7 +77,7 @@ def test_what_was_sent_and_what_was_answered_since(reviewer, order):
     assert since.count("<li>") == 3
     assert "Whether it exists cannot be told: not listed" in since
     assert "asked 3 times on this connection, last 31 s after it was ready" in since
-    assert "Open: the position is 200 and not 0; and more." in since
+    assert "Against “not placed”: the position is 200 and not 0; and more." in since
     assert "Max rate of messages per second has been exceeded" in since
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -183,6 +184,53 @@ def test_review_of_an_order(reviewer):
     expect(raw).to_contain_text(order.executions.order_by("pk").first().exec_id)
     page.set_viewport_size({"width": 1320, "height": 1250})
     shoot(page, "admin-order")
+
+
+def a_doubt():
+    """An order whose connection died after it was sent."""
+    clock = Clock(timezone.now() - timedelta(minutes=4))
+    request = clock.after(0, place, symbol="AMD", quantity=200, limit_price=Decimal("162.4"), order_ref="dip_amd")
+    known = {"digest": sha256(b"a ticket").hexdigest(), "trading_day": f"{clock.now:%Y-%m-%d}"}
+    order = clock.after(0.02, advance, request.orders.get(), "SENT", **known)
+    reason = "sent, and neither among the broker's open or completed orders nor its executions"
+    order = clock.after(2.4, advance, order, "IN_DOUBT", reason=reason)
+    asked_twice = "it was not asked for 2 times over 30 s of a quiet link yet"
+    offered = f"the gateway offered order id {order.broker_order_id + 1}, as if it had seen {order.broker_order_id}"
+    order = clock.after(
+        1.3, advance, order, "STILL_IN_DOUBT", rounds=1, settled_seconds=1, doubts=[asked_twice, offered]
+    )
+    return clock.after(30.2, advance, order, "STILL_IN_DOUBT", rounds=4, settled_seconds=31, doubts=[offered])
+
+
+def test_a_doubt_is_decided(reviewer):
+    order = a_doubt()
+    page = reviewer
+    page.set_viewport_size({"width": 1320, "height": 1250})
+
+    page.goto("/admin/")
+    page.get_by_role("link", name="1 order in doubt: a person must decide").click()
+    page.locator("#result_list tbody a").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("In doubt.")
+    expect(page.locator(".since li")).to_have_count(3)
+    placed = page.locator("form#placed")
+    placed.get_by_label("permId").fill("1788680612")
+    placed.get_by_label("Reason").fill("too short")
+    placed.get_by_label("I saw it at the broker").check()
+    placed.get_by_role("button", name="It was placed").click()
+    expect(placed.locator(".alarm")).to_contain_text("Say in 10 to 500 characters")
+
+    page.goto(page.url)  # what a reload without sending it again does
+    placed.get_by_label("permId").fill("1788680612")
+    placed.get_by_label("Reason").fill("TWS lists it as working, with our stamp, Order Ref column")
+    placed.get_by_label("I saw it at the broker").check()
+    shoot(page, "admin-in-doubt")
+    placed.get_by_role("button", name="It was placed").click()
+
+    expect(page.get_by_text("Recorded: It was placed. The order is New now.")).to_be_visible()
+    expect(page.locator("form#placed")).to_have_count(0)
+    expect(page.locator("#event-6")).to_contain_text("by user:reviewer")
+    order.refresh_from_db()
+    assert (order.status, order.perm_id) == ("NEW", 1788680612)
 
 
 @pytest.mark.parametrize("path", ["orders/execution", "orders/orderrequest", "accounts/gatewaysession", "auth/user"])
