@@ -226,6 +226,11 @@ class House:
         """Whether a worker wrote that into its log, ever."""
         return any(text in self.parts[name].log_text() for name in WORKERS)
 
+    def logged_line(self, *texts: str) -> bool:
+        """Whether a worker wrote a line with all of these into its log, ever."""
+        lines = [line for name in WORKERS for line in self.parts[name].log_text().splitlines()]
+        return any(all(text in line for text in texts) for line in lines)
+
     # What is on record
 
     def rows(self, query: str, *arguments) -> list[dict]:

@@ -76,6 +76,7 @@ class Proxy:
     one_byte_at_a_time: bool = False
     refuses: bool = False
     frames: list[tuple[float, str, int]] = field(default_factory=list)  # (when, direction, connection): what passed
+    applied: set[int] = field(default_factory=set)  # ids of the rules that had something to do
     _talks: list["Talk"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,9 +88,14 @@ class Proxy:
     def clear(self) -> None:
         """Pass everything again."""
         self.rules.clear()
+        self.applied.clear()
         self.one_byte_at_a_time = self.refuses = False
         for talk in self._talks:
             talk.thaw.set()
+
+    def idle_rules(self) -> int:
+        """How many rules never had anything to do."""
+        return sum(id(rule) not in self.applied for rule in self.rules)
 
     def cut(self) -> None:
         """Reset every connection there is."""
@@ -177,6 +183,7 @@ class Talk:
         for rule in tuple(self._proxy.rules):
             steps = rule(passed)
             if steps is not None:
+                self._proxy.applied.add(id(rule))
                 return steps
         return (passed.data,)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.checker import Findings, check
+from tests.faults.checker import REST_SECONDS, Findings, check
 from tests.faults.house import House, Run
 from tests.walks.house import until
 
@@ -31,7 +31,7 @@ class Fault:
     """`promise` is the clause that it is about; `happens` says in a few words what becomes of the order.
 
     `arm` before the load, `mend` after it (what lasts must end by itself or here), then everything is healed. `said`
-    and `ends` hold every answer and every final status that is allowed; `must_end` the one that all must reach.
+    and `ends` hold every answer and every final status that is allowed.
     """
 
     name: str
@@ -55,12 +55,14 @@ def endure(fault: Fault, house: House) -> None:
     fault.load(run)
     fault.mend(run)
     until(lambda: all(map(house.taken, run.armed)), why=f"not all reached: {run.armed}")
+    until(lambda: not house.proxy.idle_rules(), why="a rule of the proxy had nothing to do")
     house.heal()
-    found = check(run, doubt=fault.doubt)
+    found = check(run, doubt=fault.doubt, rest_seconds=12 if fault.finding else REST_SECONDS)
     said = {exchange.said for exchange in run.client.exchanges}
     told = [(e.said, e.status, e.answer or e.failure) for e in run.client.exchanges if e.said not in fault.said]
     assert said <= set(fault.said), told
     assert set(found.statuses()) <= set(fault.ends), found.statuses()
+    assert bool(found.statuses()) is bool(fault.ends), "no order"
     fault.then(run, found)
 
 

@@ -139,9 +139,14 @@ def correction_is_stored(run: Run, found) -> None:
     assert [row["replaces"] for row in rows] == ["", line["execId"]]
 
 
-def alarm(text: str):
-    def then(run: Run, _found) -> None:
-        assert run.house.logged(text), f"no alarm: {text}"
+def alarm_about_second_order(run: Run, _found) -> None:
+    assert run.house.logged_line("CRITICAL", "1999999999")
+
+
+def noted(code: int):
+    def then(_run: Run, found) -> None:
+        codes = [event["payload"].get("code") for event in found.events if event["kind"] == "ERROR_REPORTED"]
+        assert code in codes
 
     return then
 
@@ -222,6 +227,7 @@ FAULTS = [
             promise=3,
             happens="a note: an error never cancels",
             arm=error_about(code),
+            then=noted(code),
         )
         for code in CONTRADICTIONS
     ),
@@ -295,7 +301,7 @@ FAULTS = [
                 wire.TO_CLIENT, wire.OPEN_ORDER, lambda passed: [passed.changed(_1="999999", _25="1999999999")]
             )
         ),
-        then=alarm("CRITICAL"),
+        then=alarm_about_second_order,
     ),
     Fault(
         name="a live account on a paper port",

@@ -127,7 +127,6 @@ FAULTS = [
         load=sigstop_past_validity,
         said={UNKNOWN},
         ends={"NOT_PLACED"},
-        finding="001: the write does not look at the validity again",
     ),
     *(
         Fault(
