@@ -3,6 +3,7 @@
     OrderError
     ├── IllegalTransition      an event that the lifecycle table has no row for
     ├── OrderNotFound          no order of ours, or none that can still be cancelled
+    ├── Unresolved             whether the broker has the order is not known yet
     ├── NotOurs                the order belongs to another client of the gateway
     ├── NotInDoubt             a decision about an order that is not, or no longer, in doubt
     ├── InvalidDecision        a decision that lacks something, or contradicts the record
@@ -28,6 +29,10 @@ class IllegalTransition(OrderError):
 
 
 class OrderNotFound(OrderError):
+    pass
+
+
+class Unresolved(OrderError):
     pass
 
 

@@ -20,11 +20,12 @@ from django.utils import timezone
 
 from orders import events, exposure, journal, kill_points, risk, stamps
 from orders.clock import database_now
-from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded
+from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
 from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
+UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 # What the session's pacing lets through, with room for its own questions.
 SENT_PER_SECOND = 40
 # Of the time a request waits, so that the last in the queue is still answered.
@@ -90,12 +91,20 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
 
 
 def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderRequest:
-    """Persist the request and mark the order. Raises: OrderNotFound, NotOurs, KeyReused, KeyInProgress, Replay."""
+    """Persist the request and mark the order.
+
+    Raises: OrderNotFound, NotOurs, Unresolved, KeyReused, KeyInProgress, Replay.
+    """
     try:
         with transaction.atomic():
             order = Order.objects.filter(perm_id=perm_id).order_by("-pk").select_for_update().first()
             if order is None or order.status in FINAL:
                 raise OrderNotFound("Order not found or already filled")
+            if order.status in UNRESOLVED:
+                raise Unresolved(
+                    f"Whether the broker has order {perm_id} is not known yet: cancel it once GET /orders shows it "
+                    "without inDoubt, or have it decided in the admin"
+                )
             if order.client_id != client_id:
                 raise NotOurs(
                     f"Order {perm_id} belongs to API client {order.client_id} of the gateway; "

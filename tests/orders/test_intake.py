@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from orders import intake, journal
-from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound
+from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.reports import apply_report
 from orders.vocabulary import Actor, OrderStatus
@@ -181,6 +181,16 @@ def test_cancel_of_another_clients_order(working):
     with pytest.raises(NotOurs, match="belongs to API client 17"):
         intake.request_cancel(asked(), perm_id=working.perm_id, client_id=18)
     assert_history(working, "received sent accepted")
+
+
+def test_cancel_of_an_order_in_doubt(working):
+    (order,) = placed()
+    for event in (sample("SENT", broker_order_id=6), sample("STATUS_REPORTED", perm_id=99), sample("IN_DOUBT")):
+        journal.record(order.pk, event, origin=journal.Origin(actor=Actor.WORKER))
+
+    with pytest.raises(Unresolved, match="Whether the broker has order 99 is not known yet"):
+        intake.request_cancel(asked(), perm_id=99, client_id=CLIENT_ID)
+    assert_history(order, "received sent status_reported in_doubt")
 
 
 def test_unsent_cancel_is_taken_back(working):
