@@ -123,8 +123,8 @@ def withdraw_broken_brackets() -> None:
     All or nothing: an entry must not work without its exits, nor exits without their entry.
     """
     working = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
-    legs = (Role.ENTRY, Role.STOP_LOSS, Role.TAKE_PROFIT)
-    broken = Order.objects.filter(role__in=legs, status__in=(OrderStatus.REJECTED, OrderStatus.NOT_PLACED))
+    bracket = (Role.ENTRY, Role.STOP_LOSS, Role.TAKE_PROFIT)
+    broken = Order.objects.filter(role__in=bracket, status__in=(OrderStatus.REJECTED, OrderStatus.NOT_PLACED))
     for request_pk in (
         broken.filter(request__orders__status__in=working).values_list("request_id", flat=True).distinct()
     ):
