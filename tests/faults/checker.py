@@ -159,10 +159,11 @@ class Findings:
                 yield f"I3: {exchange.ref} was answered placed as {exchange.perm_ids}; the gateway has {sorted(there)}"
 
     def _not_placed_is_not_placed(self) -> Iterator[str]:
+        given_up = {event["order_id"] for event in self.events if event["to_status"] == "NOT_PLACED"}
         for order in self.orders:
             there = [line for line in self.at_broker if _stamp(line) == order["stamp"]]
-            if order["status"] == "NOT_PLACED" and there:
-                yield f"I4: order {order['id']} is NOT_PLACED and the gateway has it as {there[0]['permId']}"
+            if order["id"] in given_up and there:
+                yield f"I4: order {order['id']} was marked NOT_PLACED and the gateway has it as {there[0]['permId']}"
         for exchange in self._distinct_placements():
             if exchange.said != "not placed":
                 continue
@@ -272,9 +273,8 @@ class Findings:
             order = self.by_stamp.get(_stamp(line))
             if order is not None and order["id"] in claims:
                 senders[claims[order["id"]]].add(line["session"])
-        starts = sum(line["kind"] == "start" for line in self.whole_ledger[self.run.ledger_from :])
         for session, numbers in senders.items():
-            if len(numbers) > 1 and not starts:
+            if len(numbers) > 1:
                 yield f"I12: what {session} claimed was sent in the gateway's sessions {sorted(numbers)}"
 
     def _paced(self) -> Iterator[str]:
@@ -355,7 +355,7 @@ class Findings:
 
     def _positions_add_up(self) -> Iterator[str]:
         held: defaultdict[str, Decimal] = defaultdict(Decimal)
-        for line in self.whole_ledger:
+        for line in self.house.ledger(whole=True):
             if line["kind"] == "execution" and line["account"] == OURS:
                 held[line["symbol"]] += Decimal(line["quantity"]) * (1 if line["side"] in ("BUY", "BOT") else -1)
         rows = {

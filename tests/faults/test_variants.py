@@ -1,0 +1,108 @@
+"""The checker can fail: the protocol with one rule taken out is found out, and with all its rules it is not.
+
+Each variant is put to a fault that the rule is there for. The same fault, with a sound worker, must pass.
+"""
+
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.faults import proxy as wire
+from tests.faults.broken_worker import VARIANTS
+from tests.faults.checker import Broken, check
+from tests.faults.house import WORKERS, House, Run
+
+HIDDEN = (wire.OPEN_ORDER, wire.ORDER_STATUS, wire.COMPLETED_ORDER)
+
+
+def killed_after_the_write(run: Run) -> None:
+    run.house.arm("worker.written", "kill")
+    run.client.limit()
+
+
+def acknowledged_late(run: Run) -> None:
+    """The acknowledgement takes two seconds."""
+    run.house.proxy.rules.append(wire.delay(wire.TO_CLIENT, 2, wire.OPEN_ORDER, times=1))
+    run.client.limit()
+
+
+def listed_late(run: Run) -> None:
+    """The connection is lost with the acknowledgement, and the gateway lists the order seconds later."""
+    run.house.proxy.rules.append(wire.drop(wire.TO_CLIENT, *HIDDEN, seconds=5))
+    run.house.proxy.rules.append(wire.cut_instead(wire.TO_CLIENT, wire.EXECUTION_END))
+    run.client.limit()
+    time.sleep(2)
+
+
+def lost_with_its_owner(run: Run) -> None:
+    """The owner dies with a claim that was never written."""
+    run.house.arm("worker.claimed", "kill")
+    run.client.limit()
+
+
+def cut_between_claim_and_write(run: Run) -> None:
+    run.client.limit()
+    run.house.arm("worker.claimed", "sleep 1.5")
+    cutting = threading.Timer(0.7, run.house.proxy.cut)
+    cutting.start()
+    run.client.limit()
+    time.sleep(2)
+
+
+SCENARIOS = {
+    "no-write-ahead": (killed_after_the_write, {"I1", "I2", "I11"}),
+    "auto-retry": (acknowledged_late, {"I1"}),
+    "resend-when-not-listed": (listed_late, {"I1"}),
+    "recovery-on-another-client-id": (lost_with_its_owner, {"I5"}),
+    "no-settle-time": (listed_late, {"I4"}),
+    "old-claim-after-reconnect": (cut_between_claim_and_write, {"I12"}),
+}
+
+
+def test_every_variant_is_put_to_the_test():
+    assert SCENARIOS.keys() == VARIANTS.keys()
+
+
+@contextmanager
+def workers_of(house: House, argv: list[str]):
+    """The house with other workers, and with its own again afterwards."""
+    sound = {name: house.parts[name].program for name in WORKERS}
+    try:
+        for name in WORKERS:
+            house.parts[name].kill()
+            house.parts[name].program = house.worker(name, argv)
+        yield
+    finally:
+        for name in WORKERS:
+            house.parts[name].kill()
+            house.parts[name].program = sound[name]
+
+
+@pytest.mark.parametrize("variant", SCENARIOS)
+def test_variant_is_caught(variant, house):
+    scenario, invariants = SCENARIOS[variant]
+    with workers_of(house, [sys.executable, "-m", "tests.faults.broken_worker", variant]):
+        house.heal()
+        run = Run(house, variant)
+        scenario(run)
+        house.heal()
+
+        with pytest.raises(Broken) as caught:
+            check(run, rest_seconds=6)
+
+    house.distrust()
+    found = {line.partition(":")[0] for line in str(caught.value).splitlines()}
+    assert found & invariants, str(caught.value)
+
+
+@pytest.mark.parametrize("scenario", sorted({scenario.__name__ for scenario, _ in SCENARIOS.values()}))
+def test_sound_worker_stands(scenario, house):
+    house.heal()
+    run = Run(house, scenario)
+    globals()[scenario](run)
+    house.heal()
+
+    check(run)
