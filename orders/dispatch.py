@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
 from accounts.models import GatewaySession
 from accounts.positions import held
@@ -80,20 +80,24 @@ def cancel(order_pk: int, *, desk: Desk) -> None:
         return
     connection_number = desk.broker.status().connection
     origin = journal.Origin(actor=Actor.WORKER, session=desk.session(connection_number))
+    pending = frozenset({OrderStatus.PENDING_CANCEL})
     try:
         desk.broker.acquire(1, timeout=PACING_SECONDS)
-        # Marked first: a mark without a message is repeated by recovery, a message without a mark would be unseen.
-        order = journal.record(
-            order_pk,
-            events.CancelSent(connection=connection_number),
-            origin=origin,
-            only_from=frozenset({OrderStatus.PENDING_CANCEL}),
-        )
-        if order is not None and order.broker_order_id is not None:
-            kill_points.reached("worker.cancel_marked")
-            desk.broker.cancel(order.broker_order_id, connection=connection_number)
     except GatewayError as error:
-        log.warning("the cancel of order %s was not sent: %s", order_pk, error)
+        log.warning("the cancel of order %s is not sent yet: %s", order_pk, error)
+        return
+    # Marked first: a mark without a message is repeated on the next connection, a message without one would be unseen.
+    sent = events.CancelSent(connection=connection_number)
+    order = journal.record(order_pk, sent, origin=origin, only_from=pending)
+    if order is None or order.broker_order_id is None:
+        return
+    kill_points.reached("worker.cancel_marked")
+    try:
+        desk.broker.cancel(order.broker_order_id, connection=connection_number)
+    except GatewayError as error:
+        log.warning("the cancel of order %s is asked for again: %s", order_pk, error)
+        again = events.CancelRequested(reason=f"it may not have been sent: {error}")
+        journal.record(order_pk, again, origin=origin, only_from=pending)
 
 
 def waiting_requests() -> Sequence[int]:
@@ -109,9 +113,8 @@ def waiting_requests() -> Sequence[int]:
 def unsent_cancels(*, desk: Desk) -> Sequence[int]:
     """Orders of this client id whose cancellation was asked for and not sent, or sent on a connection that is gone."""
     here = desk.session(desk.broker.status().connection)
-    # A refused one is over: what is asked for after it has to be sent anew.
-    refused = OrderEvent.objects.filter(order=OuterRef("order"), kind=EventKind.CANCEL_REJECTED)
-    since = Coalesce(Subquery(refused.order_by("-sequence").values("sequence")[:1]), 0)
+    asked_for = OrderEvent.objects.filter(order=OuterRef("order"), kind=EventKind.CANCEL_REQUESTED)
+    since = Subquery(asked_for.order_by("-sequence").values("sequence")[:1])
     sent = OrderEvent.objects.filter(order=OuterRef("pk"), kind=EventKind.CANCEL_SENT, session=here, sequence__gt=since)
     pending = Order.objects.filter(~Exists(sent), status=OrderStatus.PENDING_CANCEL, client_id=desk.client_id)
     return list(pending.values_list("pk", flat=True))

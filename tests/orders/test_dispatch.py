@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import GatewaySession
-from gateway.errors import NotConnected, SendUncertain
+from gateway.errors import NotConnected, NothingSent, SendUncertain
 from gateway.reports import SessionState
 from orders import dispatch, intake, journal, stamps
 from orders.models import Order
@@ -290,6 +290,20 @@ def test_cancel_is_sent_again_on_the_next_connection(desk, broker, working):
     broker.connection = 2
 
     assert dispatch.unsent_cancels(desk=desk) == [working.pk]
+
+
+def test_cancel_that_the_session_refused_is_sent_again(desk, broker, working):
+    intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
+    broker.failure = NothingSent("the gateway does not read what was sent before")
+    dispatch.cancel(working.pk, desk=desk)
+    broker.failure = None
+
+    assert dispatch.unsent_cancels(desk=desk) == [working.pk]
+    dispatch.cancel(working.pk, desk=desk)
+
+    assert broker.cancelled == [working.broker_order_id]
+    assert dispatch.unsent_cancels(desk=desk) == []
+    assert_history(working, "received sent accepted cancel_requested cancel_sent cancel_requested cancel_sent")
 
 
 def test_cancel_asked_for_after_a_refusal_is_sent_anew(desk, broker, working):
