@@ -7,8 +7,11 @@ BIN := $(VENV)/bin
 # would cap tzdata: see requirements/overrides.txt.)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
+SEEDS ?= 200
+SOAK_MINUTES ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format types check requirements audit clean reset
+.PHONY: help setup run test soak lint format types check requirements audit clean reset
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +23,10 @@ run: $(VENV)/base.stamp ## start everything in the foreground: database, paper g
 
 test: $(VENV)/test.stamp ## run the tests; options in ARGS, e.g. make test ARGS="-k bracket"
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+soak: $(VENV)/test.stamp ## faults at every byte and with many seeds: SEEDS=200, or SOAK_MINUTES=60 (hours with both)
+	@SWEEP_SAMPLE=0 LOAD_FILLS=2000 LOAD_SECONDS=600 FAULT_SEEDS=$(SEEDS) SOAK_MINUTES=$(SOAK_MINUTES) \
+		$(BIN)/python -m pytest tests/faults -s $(ARGS)
 
 lint: $(VENV)/dev.stamp ## look for mistakes and wrong layout
 	$(BIN)/ruff check .

@@ -57,7 +57,7 @@ def recovery_on_another_client_id() -> None:
     """Client ids by chance: each worker takes one of its own, so nobody is in its way."""
     from django.conf import settings
 
-    settings.IB_CLIENT_ID = 1000 + os.getpid() % 1000 if "worker-b@house" in sys.argv else 17
+    settings.IB_CLIENT_ID = 1000 + os.getpid()
 
 
 def no_settle_time() -> None:

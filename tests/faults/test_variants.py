@@ -31,10 +31,10 @@ def acknowledged_late(run: Run) -> None:
 
 def listed_late(run: Run) -> None:
     """The connection is lost with the acknowledgement, and the gateway lists the order seconds later."""
-    run.house.proxy.rules.append(wire.drop(wire.TO_CLIENT, *HIDDEN, seconds=5))
-    run.house.proxy.rules.append(wire.cut_instead(wire.TO_CLIENT, wire.EXECUTION_END))
+    run.house.proxy.rules.append(wire.drop(wire.TO_CLIENT, *HIDDEN, seconds=6))
+    threading.Timer(0.4, run.house.proxy.cut).start()
     run.client.limit()
-    time.sleep(2)
+    time.sleep(3)
 
 
 def lost_with_its_owner(run: Run) -> None:
