@@ -64,7 +64,8 @@ class LiveBook:
             )
 
     def _sessions(self) -> QuerySet[GatewaySession]:
-        return GatewaySession.objects.filter(pk=self.gateway)
+        # The last words of an owner that was deposed may come late, and are not about its successor's session.
+        return GatewaySession.objects.filter(pk=self.gateway, epoch=self.epoch)
 
     def _session_changed(self, report: SessionChanged) -> None:
         changes = {
@@ -92,9 +93,10 @@ class LiveBook:
                 ],
                 ignore_conflicts=True,
             )
-        # Ids only grow: a gateway that rolls its own back must not make us use one twice.
+        self._sessions().update(**changes)
+        # Ids only grow: a gateway that rolls its own back must not make us use one twice. True whoever saw it.
         floor = Greatest(F("next_order_id"), report.next_order_id)
-        self._sessions().update(**changes, next_order_id=floor)
+        GatewaySession.objects.filter(pk=self.gateway).update(next_order_id=floor)
 
     def _gather(self, report: AccountValueReport) -> None:
         value = AccountValue(

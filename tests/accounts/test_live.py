@@ -31,7 +31,7 @@ def at(seconds: float = 0):
 
 @pytest.fixture
 def book():
-    GatewaySession.objects.create(pk="default", client_id=17, endpoint="127.0.0.1:4002", state_since=T0)
+    GatewaySession.objects.create(pk="default", client_id=17, endpoint="127.0.0.1:4002", state_since=T0, epoch=3)
     live = LiveBook(gateway="default", epoch=3)
     live.apply(
         SessionChanged(
@@ -53,6 +53,16 @@ def test_a_connection_is_kept_with_the_id_it_was_offered(book):
         book.apply(SessionChanged(**at(1), state=state, reason="", next_order_id=7, offered_order_id=offered))
 
     assert list(GatewayConnection.objects.values_list("epoch", "number", "offered_order_id")) == [(3, 1, 7)]
+
+
+def test_a_deposed_owner_changes_nothing_but_the_floor_of_ids(book):
+    GatewaySession.objects.update(epoch=4)
+
+    book.apply(SessionChanged(**at(9), state=SessionState.DISCONNECTED, reason="stopped", next_order_id=9))
+    book.apply(Heard(**at(9)))
+
+    row = GatewaySession.objects.get()
+    assert (row.state, row.heard_at, row.next_order_id) == ("READY", None, 9)
 
 
 def test_order_ids_never_roll_back(book):
