@@ -192,7 +192,15 @@ class House:
         for name in self.wanted:
             self.parts[name].start()
         parts = [self.parts[name] for name in self.wanted]
-        return all(part.program.ready() for part in parts) and self._ready() and all(part.alive for part in parts)
+        served = all(part.program.ready() for part in parts) and self._ready() and self._owned()
+        return served and all(part.alive for part in parts)
+
+    def _owned(self) -> bool:
+        """Whether a worker that lives is connected: what the site says may be the last word of a dead one."""
+        try:
+            return self.owner().alive
+        except (AssertionError, OSError):
+            return False
 
     def wait_ready(self) -> None:
         until(self._ready, seconds=60, why="no order could be placed")

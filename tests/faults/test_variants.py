@@ -74,6 +74,8 @@ def workers_of(house: House, argv: list[str]):
         for name in WORKERS:
             house.parts[name].kill()
             house.parts[name].program = house.worker(name, argv)
+        # The dead owner's last word would make the house look ready.
+        house.execute("UPDATE accounts_gatewaysession SET state = 'DISCONNECTED'")
         yield
     finally:
         for name in WORKERS:
