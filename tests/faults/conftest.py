@@ -4,12 +4,16 @@ import pytest
 
 from tests.faults.house import running
 
+FIRST_HALF = {"test_web.py", "test_worker.py", "test_wire.py", "test_variants.py"}
+
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/faults/" in item.nodeid:
             item.add_marker(pytest.mark.fault)
-            item.add_marker(pytest.mark.xdist_group("faults"))  # one house for all of them
+            # One house for each half of them, so that two workers of xdist share the time.
+            first = item.path.name in FIRST_HALF
+            item.add_marker(pytest.mark.xdist_group("faults 1" if first else "faults 2"))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ class Part:
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
         self.frozen = False
+        self._starting = threading.Lock()
 
     @property
     def pid(self) -> int:
@@ -72,9 +74,12 @@ class Part:
 
     def start(self) -> None:
         """Start it, unless it runs. Returns before it is ready."""
-        self.thaw()
-        if self.alive:
-            return
+        with self._starting:  # a test and its background thread may both want it
+            self.thaw()
+            if not self.alive:
+                self._start()
+
+    def _start(self) -> None:
         self.program.prepare()
         with self.log.open("ab") as log:
             # What has children of its own is not tethered by a wrapper here: the wrapper `exec`s, so the pid is its.
@@ -183,9 +188,13 @@ class House:
         for armed in self.kill_points.iterdir():
             armed.unlink(missing_ok=True)
         deadline = time.monotonic() + 60
+        anew = deadline - 40
         # Again and again: what was killed a moment ago may still look alive.
         while not self._started():
             assert time.monotonic() < deadline, f"not ready: {self._last_words()}"
+            if time.monotonic() > anew:  # a pool that a restart of PostgreSQL left without connections
+                anew = deadline
+                self.parts["web"].kill()
             time.sleep(0.05)
 
     def _started(self) -> bool:
@@ -359,6 +368,7 @@ class Run:
         )
         self.house = house
         self.armed: list[str] = []
+        self.background: list[threading.Thread] = []
         self._keys = f"{name} {time.time_ns()}"
         self.client = Client(house, prefix="".join(word[0] for word in name.replace("-", " ").split()) or "r")
         self.ledger_from = len(house.ledger())
@@ -374,6 +384,11 @@ class Run:
         """Arm a kill point that must be reached in this run."""
         self.armed.append(name)
         self.house.arm(name, instruction)
+
+    def meanwhile(self, act) -> None:
+        """Do something beside the load; it is waited for before the house is healed."""
+        self.background.append(threading.Thread(target=act, daemon=True))
+        self.background[-1].start()
 
     def together(self, count: int, post) -> list:
         """`post(n)` for n below count, all at once."""

@@ -54,6 +54,8 @@ def endure(fault: Fault, house: House) -> None:
     fault.arm(run)
     fault.load(run)
     fault.mend(run)
+    for thread in run.background:
+        thread.join(timeout=30)
     until(lambda: all(map(house.taken, run.armed)), why=f"not all reached: {run.armed}")
     until(lambda: not house.proxy.idle_rules(), why="a rule of the proxy had nothing to do")
     house.heal()
@@ -75,7 +77,7 @@ def each(faults: list[Fault]):
             pytest.param(
                 fault,
                 id=fault.name,
-                marks=[pytest.mark.xfail(strict=True, reason=fault.finding)] if fault.finding else [],
+                marks=[pytest.mark.xfail(strict=True, run=False, reason=fault.finding)] if fault.finding else [],
             )
             for fault in faults
         ],

@@ -84,7 +84,7 @@ def postgres_restarts_at(point: str):
             until(lambda: run.house.taken(point))
             postgres_restarts(run)
 
-        threading.Thread(target=restart).start()
+        run.meanwhile(restart)
 
     return arm
 
@@ -160,6 +160,7 @@ FAULTS = [
             name=f"postgres immediate restart at {point}",
             promise=2,
             happens="what was not committed did not happen; what was is not repeated",
+            finding="004: a grown pool does not come back",
             arm=postgres_restarts_at(point),
             said=ANY,
             ends={"NEW", "NOT_PLACED"} if point.startswith("worker") else {"NEW", "NOT_PLACED", ""},
@@ -177,6 +178,7 @@ FAULTS = [
         promise=1,
         happens="the report waits until the database is back",
         arm=lambda run: _restart_at_report(run),
+        finding="004: a grown pool does not come back",
         said=ANY,
         ends={"NEW"},
     ),
@@ -185,6 +187,7 @@ FAULTS = [
         promise=2,
         happens="each order is placed once or not at all, and every answer is true",
         load=while_busy(postgres_restarts),
+        finding="004: a grown pool does not come back",
         said=ANY,
         ends={"NEW", "NOT_PLACED"},
     ),
