@@ -19,6 +19,8 @@ from tests.faults.house import House, Run
 
 ORDERS = 60
 SECONDS = 5.0
+SOAK_SECONDS = 60 * float(os.environ.get("SOAK_MINUTES") or 0)
+BEGAN = time.monotonic()
 KILL_POINTS = ("worker.before_claim", "worker.claim_uncommitted", "worker.claimed", "worker.written", "web.committed")
 
 
@@ -60,7 +62,7 @@ def seeds() -> Iterator[int]:
     """The one that is asked for, or fixed ones for every run, or new ones for as long as asked."""
     if one := os.environ.get("FAULT_SEED"):
         yield int(one)
-    elif many := os.environ.get("FAULT_SEEDS"):
+    elif many := "100000" if SOAK_SECONDS else os.environ.get("FAULT_SEEDS"):
         yield from random.Random(time.time_ns()).sample(range(1_000_000), int(many))
     else:
         yield from (1, 2, 3, 4)
@@ -87,8 +89,10 @@ def _cancel_one(run: Run, chance: random.Random) -> None:
         run.client.cancel(chance.choice(placed))
 
 
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", list(seeds()))
 def test_random_run(seed, house):
+    if SOAK_SECONDS and time.monotonic() - BEGAN > SOAK_SECONDS:
+        pytest.skip("the time asked for is over")
     chance = random.Random(seed)
     house.heal()
     run = Run(house, f"seed {seed}")
