@@ -8,6 +8,7 @@ Rules
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from orders.vocabulary import OrderStatus
 from tests.model import lives
@@ -267,7 +268,7 @@ def _changed(gateway: Gateway, number: int, order: Placed) -> Gateway:
     return gateway._replace(orders=_replaced(gateway.orders, number, order))
 
 
-def _replaced(items: tuple, number: int, item: object) -> tuple:
+def _replaced(items: tuple[Any, ...], number: int, item: object) -> tuple[Any, ...]:
     return (*items[:number], item, *items[number + 1 :])
 
 

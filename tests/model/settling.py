@@ -55,7 +55,7 @@ def steps_of_settling(world: World, number: int, rules: Rules) -> Iterator[Step]
                 yield step(again, number, f"sees no acknowledgement of row {n} and tries again", worker)
     overdue = [n for n in in_status(world, OrderStatus.PENDING_NEW) if world.rows[n].overdue]
     if not rounds.asking:
-        news = rounds.count < evidence.ROUNDS or rounds.settled < worker.age
+        news = rounds.complete < evidence.ROUNDS or rounds.settled < worker.age
         if not overdue and not (news and in_status(world, OrderStatus.IN_DOUBT)):
             return
         after = answered(world, number, OPEN)
@@ -75,7 +75,7 @@ def _round_done(world: World, number: int, rules: Rules) -> Step:
     worker = world.workers[number]
     rounds = worker.rounds
     done = Round(
-        count=min(evidence.ROUNDS, rounds.count + 1),
+        complete=min(evidence.ROUNDS, rounds.complete + 1),
         settled=min(SETTLE_TICKS, rounds.began if rules.settled_when_asked else worker.age),
     )
     for n in in_status(world, OrderStatus.PENDING_NEW):
@@ -100,7 +100,7 @@ def _decided(world: World, number: int, rules: Rules) -> World:
             claim_day=row.day,
             claim_position=row.position,
             asked=(worker.epoch, worker.connection),
-            rounds=worker.rounds.count,
+            rounds=worker.rounds.complete,
             settled=worker.rounds.settled,
             offered=row.offer if not rules.explains_offers else worker.offered if worker.offered > explained else 0,
             day=world.gateway.day,

@@ -82,7 +82,7 @@ class Claim(NamedTuple):
 class Round(NamedTuple):
     """Rounds of questions on one stretch of READY: complete ones, when the last was asked, and the one under way."""
 
-    count: int = 0
+    complete: int = 0
     settled: int = 0
     asking: bool = False
     began: int = 0
