@@ -25,7 +25,7 @@ from accounts.models import GatewaySession
 from gateway.reports import Report
 from gateway.session import BrokerSession
 from ibkr_site import checks
-from orders import desk, kill_points, reconcile, reports, sweep
+from orders import desk, holdings, kill_points, reconcile, reports, sweep
 from orders.waiting import listening_parameters
 
 log = logging.getLogger(__name__)
@@ -158,6 +158,7 @@ class Owner:
                 kill_points.reached("worker.report")
                 book.apply(report)
                 reports.apply_report(report, session=name, client_id=settings.IB_CLIENT_ID)
+                holdings.apply_report(report, gateway=settings.GATEWAY_NAME)
                 return
             except (OperationalError, InterfaceError):
                 log.exception("the database is away; %s waits", type(report).__name__)

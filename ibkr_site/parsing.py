@@ -10,7 +10,7 @@ Rules
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any, NoReturn
 
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
@@ -82,16 +82,23 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _exact(text: str) -> Decimal:
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent beyond what the decimal library itself can hold
+        raise _too_long() from None
     if len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT:
-        raise ParseError(f"A number is too long or too large: at most {MAX_DIGITS} digits are read.")
+        raise _too_long()
     return number
 
 
 def _integer(text: str) -> int:
     if len(text.lstrip("-")) > MAX_DIGITS:
-        raise ParseError(f"A number is too long or too large: at most {MAX_DIGITS} digits are read.")
+        raise _too_long()
     return int(text)
+
+
+def _too_long() -> ParseError:
+    return ParseError(f"A number is too long or too large: at most {MAX_DIGITS} digits are read.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -165,7 +165,14 @@ DATABASES = {
             "connect_timeout": 5,
             "application_name": "ibkr",
             # Small by itself and grown on demand: a one-off command opens one connection, a worker one per thread.
-            "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=24), "timeout": 5},
+            # What cannot be opened within seconds is given up and tried anew: the pool's own pauses between two tries
+            # double, and would outlast a restart of the server by a minute.
+            "pool": {
+                "min_size": 1,
+                "max_size": env.int("DATABASE_POOL_SIZE", default=24),
+                "timeout": 5,
+                "reconnect_timeout": 2,
+            },
         },
     }
 }

@@ -22,13 +22,13 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from accounts.models import GatewaySession
-from accounts.positions import held
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
 from orders import events, exposure, journal, kill_points, risk, stamps
 from orders.clock import database_now
 from orders.desk import Desk
+from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
 from orders.outcomes import CONNECTION_FAILED
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role
@@ -265,7 +265,7 @@ def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: i
         epoch=desk.epoch,
         stamp=order.stamp,
         digest=hashlib.sha256(repr(ticket).encode()).hexdigest(),
-        position=held(order.account_id, symbol=order.symbol, security_type=order.security_type),
+        unexplained=unexplained(order.account_id, symbol=order.symbol, security_type=order.security_type),
         trading_day=desk.broker.status().trading_day(now),
     )
 

@@ -74,8 +74,8 @@ class Adopted(Event):
 class Sent(Event):
     """The claim, committed before any byte goes out (FIX 35=D).
 
-    `digest` is SHA-256 of the ticket to be written. `position` (signed) and `trading_day` are as they were known then:
-    what recovery later compares with.
+    `digest` is SHA-256 of the ticket to be written. `unexplained` (signed; see orders.holdings) and `trading_day` are
+    as they were known then: what recovery later compares with.
     """
 
     kind = EventKind.SENT
@@ -85,7 +85,7 @@ class Sent(Event):
     epoch: int
     stamp: str
     digest: str
-    position: Decimal
+    unexplained: Decimal
     trading_day: str
 
 

@@ -20,7 +20,7 @@ class Claim:
     connection: int
     broker_order_id: int
     trading_day: str
-    position: Decimal
+    unexplained: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class Observation:
     `rounds` counts complete rounds of questions that did not find the order, `settled_for` is how long the link had
     been up when the last of them was put. `offered_order_id` is the id the gateway offered on the first connection
     after the claim's, before anything was sent on it: a later one may count later orders, and an order sent after this
-    one on its own connection, if it arrived, proves that this one did. `position` is the holding now, `filled` what
-    executions since the claim add up to, signed. `disowned`: on this connection, the broker answered a cancellation
-    with having no such order.
+    one on its own connection, if it arrived, proves that this one did. `unexplained` is what the account holds of the
+    contract beyond its executions on record (orders.holdings). `disowned`: on this connection, the broker answered a
+    cancellation with having no such order.
     """
 
     epoch: int
@@ -41,8 +41,7 @@ class Observation:
     settled_for: timedelta
     offered_order_id: int | None
     trading_day: str
-    position: Decimal
-    filled: Decimal
+    unexplained: Decimal
     disowned: bool = False
 
 
@@ -59,8 +58,8 @@ def doubts(claim: Claim, seen: Observation, *, settled_after: timedelta) -> list
         found.append("no order id was offered since")
     elif seen.offered_order_id > claim.broker_order_id and not seen.disowned:
         found.append(f"the gateway offered order id {seen.offered_order_id}, as if it had seen {claim.broker_order_id}")
-    if claim.position + seen.filled != seen.position:
+    if seen.unexplained != claim.unexplained:
         found.append(
-            f"the position is {seen.position:f} and not {claim.position + seen.filled:f}, as the executions add up to"
+            f"the account holds {seen.unexplained:f} beyond its executions on record, and held {claim.unexplained:f}"
         )
     return found

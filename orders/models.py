@@ -142,6 +142,7 @@ class Order(models.Model):
             ),  # errors name no more
             models.Index(fields=["symbol", "received_at"], name="orders_by_symbol"),  # the admin's filters
             models.Index(fields=["order_ref"], name="orders_by_ref"),  # the admin's search
+            models.Index(fields=["received_at"], name="orders_by_time"),  # the admin's day filter
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_is_known"),
@@ -265,6 +266,9 @@ class Execution(models.Model):
         ]
         indexes = [
             models.Index(fields=["symbol", "executed_at"], name="executions_by_symbol"),  # GET /executions?symbol=
+            models.Index(fields=["executed_at"], name="executions_by_time"),  # the admin's day filter
+            # Which executions were corrected: few among many.
+            models.Index(fields=["account", "replaces"], condition=~Q(replaces=""), name="corrections"),
             models.Index(fields=["perm_id"], name="executions_by_perm_id"),
         ]
         triggers = APPEND_ONLY
@@ -296,3 +300,21 @@ class Commission(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount.normalize():f} {self.currency} for {self.exec_id}"
+
+
+class UnexplainedHolding(models.Model):
+    """What an account holds of a contract beyond its executions on record (orders.holdings). No part of the trail."""
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="unexplained_holdings")
+    symbol = models.CharField(max_length=40)
+    security_type = models.CharField(max_length=10)
+    quantity = models.DecimalField(max_digits=24, decimal_places=8)
+
+    class Meta:
+        constraints = [
+            # Looked up in every claim.
+            models.UniqueConstraint(fields=["account", "symbol", "security_type"], name="one_figure_per_contract"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.quantity.normalize():f} {self.symbol}"

@@ -11,22 +11,21 @@ Rules
 import logging
 import time
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Sum, When
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import GatewayConnection
-from accounts.positions import held
 from gateway.broker import Broker, SessionStatus
 from gateway.reports import Query, SessionState
 from orders import events, evidence, journal, kill_points
 from orders.clock import database_now
 from orders.desk import Desk
-from orders.models import Execution, Order, OrderEvent
-from orders.vocabulary import Actor, EventKind, OrderStatus, Role, Side
+from orders.holdings import unexplained
+from orders.models import Order, OrderEvent
+from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +147,7 @@ def _claim(order: Order) -> evidence.Claim:
         connection=event.connection,
         broker_order_id=event.broker_order_id,
         trading_day=event.trading_day,
-        position=event.position,
+        unexplained=event.unexplained,
     )
 
 
@@ -164,8 +163,7 @@ def _observation(order: Order, *, desk: Desk, status: SessionStatus) -> evidence
         settled_for=timedelta(seconds=desk.rounds.last),
         offered_order_id=_first_offer_after(sent, gateway=desk.gateway),
         trading_day=status.trading_day(database_now()),
-        position=held(order.account_id, symbol=order.symbol, security_type=order.security_type),
-        filled=_filled_since(order, sent.recorded_at),
+        unexplained=unexplained(order.account_id, symbol=order.symbol, security_type=order.security_type),
         disowned=disowned.exists(),
     )
 
@@ -175,13 +173,3 @@ def _first_offer_after(sent: OrderEvent, *, gateway: str) -> int | None:
     epoch, number = sent.payload["epoch"], sent.payload["connection"]
     later = GatewayConnection.objects.filter(Q(epoch__gt=epoch) | Q(epoch=epoch, number__gt=number), session=gateway)
     return later.order_by("epoch", "number").values_list("offered_order_id", flat=True).first()
-
-
-def _filled_since(order: Order, moment: datetime) -> Decimal:
-    """What was executed in the order's contract and account since, signed; corrected executions as corrected."""
-    executions = Execution.objects.filter(
-        account=order.account_id, symbol=order.symbol, security_type=order.security_type, recorded_at__gt=moment
-    )
-    corrections = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id"))
-    signed = Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity"))
-    return executions.filter(~Exists(corrections)).aggregate(filled=Sum(signed))["filled"] or Decimal(0)

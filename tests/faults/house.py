@@ -188,13 +188,9 @@ class House:
         for armed in self.kill_points.iterdir():
             armed.unlink(missing_ok=True)
         deadline = time.monotonic() + 60
-        anew = deadline - 40
         # Again and again: what was killed a moment ago may still look alive.
         while not self._started():
             assert time.monotonic() < deadline, f"not ready: {self._last_words()}"
-            if time.monotonic() > anew:  # a pool that a restart of PostgreSQL left without connections
-                anew = deadline
-                self.parts["web"].kill()
             time.sleep(0.05)
 
     def _started(self) -> bool:

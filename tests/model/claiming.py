@@ -62,7 +62,7 @@ def _claimed(world: World, number: int, request: int) -> World:
             epoch=worker.epoch,
             stamp="",
             digest="",
-            position=lives.QUANTITY * 0,
+            unexplained=lives.QUANTITY * 0,
             trading_day="",
         )
         world = record(world, n, sent)

@@ -48,7 +48,7 @@ from gateway.reports import (
     SessionState,
 )
 from gateway.tickets import Instrument, OrderTicket
-from orders import reports
+from orders import holdings, reports
 from orders.desk import Desk
 from tests.orders.builders import ACCOUNT, CLIENT_ID, GATEWAY
 
@@ -326,6 +326,7 @@ class Session:
     def _apply(self, report: Report) -> None:
         self._book.apply(report)
         reports.apply_report(report, session=self.desk.session(self.connection), client_id=CLIENT_ID)
+        holdings.apply_report(report, gateway=self.desk.gateway)
 
     def _move(self, state: SessionState, *, offered: int = 0) -> None:
         self.state = state

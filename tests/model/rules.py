@@ -49,14 +49,13 @@ def in_doubt(  # noqa: PLR0913 - the numbers of the model, one by one, so that t
     claimed: tuple[int, int],
     order_id: int,
     claim_day: int,
-    claim_position: int,
+    claim_unexplained: int,
     asked: tuple[int, int],
     rounds: int,
     settled: int,
     offered: int | None,
     day: int,
-    position: int,
-    filled: int,
+    unexplained: int,
     disowned: bool,
 ) -> bool:
     """Whether production still doubts that the order was not placed."""
@@ -65,7 +64,7 @@ def in_doubt(  # noqa: PLR0913 - the numbers of the model, one by one, so that t
         connection=claimed[1],
         broker_order_id=order_id,
         trading_day=str(claim_day),
-        position=Decimal(claim_position),
+        unexplained=Decimal(claim_unexplained),
     )
     seen = evidence.Observation(
         epoch=asked[0],
@@ -74,8 +73,7 @@ def in_doubt(  # noqa: PLR0913 - the numbers of the model, one by one, so that t
         settled_for=timedelta(seconds=settled * TICK_SECONDS),
         offered_order_id=offered,
         trading_day=str(day),
-        position=Decimal(position),
-        filled=Decimal(filled),
+        unexplained=Decimal(unexplained),
         disowned=disowned,
     )
     return bool(evidence.doubts(claim, rules.blind(claim, seen), settled_after=SETTLED_AFTER))

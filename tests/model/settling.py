@@ -98,14 +98,13 @@ def _decided(world: World, number: int, rules: Rules) -> World:
             claimed=(row.epoch, row.connection),
             order_id=row.order_id,
             claim_day=row.day,
-            claim_position=row.position,
+            claim_unexplained=row.position - row.executed,
             asked=(worker.epoch, worker.connection),
             rounds=worker.rounds.complete,
             settled=worker.rounds.settled,
             offered=row.offer if not rules.explains_offers else worker.offered if worker.offered > explained else 0,
             day=world.gateway.day,
-            position=world.position,
-            filled=world.executed - row.executed,
+            unexplained=world.position - world.executed,
             disowned=row.disowned == (worker.epoch, worker.connection),
         )
         if not doubt:

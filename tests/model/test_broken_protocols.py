@@ -48,7 +48,7 @@ BROKEN = [
     ("the trading day", overlooks(lambda claim, seen: {"trading_day": claim.trading_day}), MIDNIGHT, "I4"),
     (
         "the position",
-        overlooks(lambda claim, seen: {"position": claim.position + seen.filled}),
+        overlooks(lambda claim, seen: {"unexplained": claim.unexplained}),
         FORGOTTEN_FILL,
         "I4",
     ),

@@ -182,9 +182,9 @@ def broken(gateway: Gateway) -> str:
 
 
 def may_stay_in_doubt(order: Order) -> bool:
-    """I6: the gateway used its id and shows no order, or a fill of another came between position and claim."""
+    """I6: the gateway used its id and shows no order."""
     last = order.events.filter(kind=EventKind.STILL_IN_DOUBT).latest("sequence")
-    return all("as if it had seen" in doubt or "the position is" in doubt for doubt in last.payload["doubts"])
+    return all("as if it had seen" in doubt for doubt in last.payload["doubts"])
 
 
 def at_broker(gateway: Gateway) -> dict[int, tuple[str | None, str]]:

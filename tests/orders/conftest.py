@@ -4,9 +4,9 @@ import pytest
 
 from gateway.broker import SessionStatus
 from gateway.errors import ContractNotFound, NothingSent
-from gateway.reports import SessionState
+from gateway.reports import Query, SessionState
 from gateway.tickets import Instrument
-from orders import journal
+from orders import holdings, journal
 from orders.desk import Desk
 from orders.models import Order
 from tests.orders.builders import CLIENT_ID, GATEWAY, session_row
@@ -63,6 +63,8 @@ class RecordingBroker:
         if self.failure is not None:
             raise self.failure
         self.asked.append(query)
+        if query is Query.POSITIONS:
+            holdings.take(gateway=GATEWAY)  # as the end of the real answer does
 
 
 @pytest.fixture

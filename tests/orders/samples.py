@@ -19,7 +19,7 @@ _SAMPLES: dict[EventKind, dict[str, Any]] = {
         "epoch": 1,
         "stamp": "A" * 13,
         "digest": "0" * 64,
-        "position": D(0),
+        "unexplained": D(0),
         "trading_day": "2026-01-15",
     },
     EventKind.NOT_PLACED: {"reason": "nothing was sent"},

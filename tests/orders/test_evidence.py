@@ -9,7 +9,7 @@ from orders.evidence import ROUNDS, Claim, Observation
 
 SETTLED_AFTER = timedelta(seconds=30)
 
-CLAIM = Claim(epoch=1, connection=1, broker_order_id=7, trading_day="2026-01-15", position=Decimal(10))
+CLAIM = Claim(epoch=1, connection=1, broker_order_id=7, trading_day="2026-01-15", unexplained=Decimal(10))
 PROOF = Observation(
     epoch=1,
     connection=2,
@@ -17,8 +17,7 @@ PROOF = Observation(
     settled_for=SETTLED_AFTER,
     offered_order_id=7,
     trading_day="2026-01-15",
-    position=Decimal(10),
-    filled=Decimal(0),
+    unexplained=Decimal(10),
 )
 
 
@@ -33,7 +32,6 @@ def doubts(claim, seen):
         ("a later owner, whose connections count from one", {"epoch": 2, "connection": 1}),
         ("the gateway rolled its ids back", {"offered_order_id": 3}),
         ("it said itself that there is no such order", {"offered_order_id": 9, "disowned": True}),
-        ("the position is what executions make it", {"position": Decimal(4), "filled": Decimal(-6)}),
     ],
 )
 def test_no_doubt_is_left(case, changes):
@@ -51,8 +49,7 @@ def test_no_doubt_is_left(case, changes):
         ("the gateway counts on from it", {"offered_order_id": 8}, "as if it had seen 7"),
         ("however far", {"offered_order_id": 13}, "as if it had seen 7"),
         ("no connection since", {"offered_order_id": None}, "no order id was offered since"),
-        ("somebody bought", {"position": Decimal(20)}, "the position is 20 and not 10"),
-        ("an execution without a position", {"filled": Decimal(10)}, "the position is 10 and not 20"),
+        ("more was executed than we know", {"unexplained": Decimal(20)}, "holds 20 beyond its executions on record"),
     ],
 )
 def test_doubt(case, changes, words):
@@ -62,4 +59,4 @@ def test_doubt(case, changes, words):
 
 
 def test_every_doubt_is_named():
-    assert len(doubts(CLAIM, replace(PROOF, connection=1, rounds=0, trading_day="", position=Decimal(0)))) == 4
+    assert len(doubts(CLAIM, replace(PROOF, connection=1, rounds=0, trading_day="", unexplained=Decimal(0)))) == 4

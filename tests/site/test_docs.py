@@ -88,6 +88,7 @@ def test_variables_in_commands_are_documented(page):
     elsewhere = {"ARGS", "TZ", "PERM_ID", "BASE_URL"} | {
         "REQUIRE_BROWSER",
         "REQUIRE_NODE",
+        "FAULT_SEED",
     }  # of make, the system, tests
     named = re.findall(r"(?<![\w$])([A-Z][A-Z_]+)=", PAGES[page])
 

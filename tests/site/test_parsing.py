@@ -35,6 +35,8 @@ REFUSED = [
     ),
     ("key that cannot be shown", b'{"\\ud800": 1, "\\ud800": 2}', r"'\ud800' stands in the body more than once"),
     ("huge exponent", b'{"quantity": 1e999999999}', "too long or too large"),
+    ("an exponent beyond the library", b'{"quantity": 1e1000000000000000000}', "too long or too large"),
+    ("the same below zero", b'{"quantity": 1e-99999999999999999999}', "too long or too large"),
     ("IB's unset double", b'{"quantity": 1.7976931348623157e308}', "too long or too large"),
     ("tiny exponent", b'{"quantity": 1e-999999999}', "too long or too large"),
     ("very long integer", b'{"quantity": ' + b"9" * 5000 + b"}", "too long or too large"),
