@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accounts.models import BrokerAccount, GatewaySession
+from accounts.models import GatewaySession
 from gateway.reports import SessionState
 
 HEARD_WITHIN = timedelta(seconds=6)  # the session asks the time after 2 s of silence and says so once a second
@@ -56,7 +56,9 @@ def require_fresh(gateway: str, *, now: datetime) -> GatewaySession:
 
 def chosen_account(gateway: str, *, configured: str) -> str:
     """The configured account, else the only one. Raises: NoAccount, NoAccountYet."""
-    known = list(BrokerAccount.objects.filter(session_id=gateway).order_by("pk").values_list("pk", flat=True))
+    # Those of the last connection: what an earlier login served is history.
+    session = GatewaySession.objects.filter(pk=gateway).first()
+    known = sorted(session.accounts) if session is not None else []
     if not known:
         raise NoAccountYet("No account is known yet: the gateway worker has not connected")
     served = ", ".join(known)

@@ -8,6 +8,7 @@ import logging
 import threading
 from datetime import datetime
 
+from django.db import Error
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
@@ -34,6 +35,7 @@ class LiveBook:
         self.epoch = epoch
         self._values: dict[tuple[str, str, str], AccountValue] = {}
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()  # one after the other, or an older figure could win
 
     def apply(self, report: Report) -> None:
         match report:
@@ -52,16 +54,23 @@ class LiveBook:
                 self._answered(report)
 
     def flush(self) -> None:
-        """Write the gathered account figures."""
-        with self._lock:
-            values, self._values = list(self._values.values()), {}
-        if values:
-            AccountValue.objects.bulk_create(
-                values,
-                update_conflicts=True,
-                unique_fields=["account", "key", "currency"],
-                update_fields=["value", "as_of"],
-            )
+        """Write the gathered account figures. What could not be written is kept, beneath what came since."""
+        with self._flushing:
+            with self._lock:
+                values, self._values = self._values, {}
+            if not values:
+                return
+            try:
+                AccountValue.objects.bulk_create(
+                    values.values(),
+                    update_conflicts=True,
+                    unique_fields=["account", "key", "currency"],
+                    update_fields=["value", "as_of"],
+                )
+            except Error:
+                with self._lock:
+                    self._values = values | self._values
+                raise
 
     def _sessions(self) -> QuerySet[GatewaySession]:
         # The last words of an owner that was deposed may come late, and are not about its successor's session.

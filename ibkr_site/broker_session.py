@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 import psycopg
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError, connection
-from django.db.models import F
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models import F, Max
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from accounts.live import LiveBook
@@ -26,6 +27,7 @@ from gateway.reports import Report
 from gateway.session import BrokerSession
 from ibkr_site import checks
 from orders import desk, holdings, kill_points, reconcile, reports, sweep
+from orders.models import Order
 from orders.waiting import listening_parameters
 
 log = logging.getLogger(__name__)
@@ -87,8 +89,10 @@ class Owner:
             if self._lease.acquire():
                 try:
                     self._own()
-                except Error:
-                    log.exception("the broker session was given up: the database failed")
+                except Exception:
+                    # Whatever it was, this thread has to try again, or let go of the lock.
+                    log.exception("the broker session was given up")
+                    self._lease.release()
                 waiting_was_said = False
             elif not waiting_was_said:
                 log.info("another worker owns client id %s; standing by", settings.IB_CLIENT_ID)
@@ -172,7 +176,13 @@ class Owner:
             checks.refuse_wrong_accounts(
                 trading_mode=settings.TRADING_MODE, chosen=settings.IB_ACCOUNT, served=session.status().accounts
             )
-            reconcile.recover(session, client_id=settings.IB_CLIENT_ID, session=name, connection=number)
+            reconcile.recover(
+                session,
+                gateway=settings.GATEWAY_NAME,
+                client_id=settings.IB_CLIENT_ID,
+                session=name,
+                connection=number,
+            )
         finally:
             connection.close()
 
@@ -184,8 +194,14 @@ def _begin_epoch() -> int:
         pk=settings.GATEWAY_NAME,
         defaults={"client_id": settings.IB_CLIENT_ID, "endpoint": endpoint, "state_since": timezone.now()},
     )
+    # Ids are used once per client id, under whatever name the gateway went before.
+    ours = Order.objects.filter(client_id=settings.IB_CLIENT_ID, stamp__isnull=False)
+    used = ours.aggregate(last=Max("broker_order_id"))
     GatewaySession.objects.filter(pk=settings.GATEWAY_NAME).update(
-        epoch=F("epoch") + 1, client_id=settings.IB_CLIENT_ID, endpoint=endpoint
+        next_order_id=Greatest(F("next_order_id"), (used["last"] or 0) + 1),
+        epoch=F("epoch") + 1,
+        client_id=settings.IB_CLIENT_ID,
+        endpoint=endpoint,
     )
     return GatewaySession.objects.values_list("epoch", flat=True).get(pk=settings.GATEWAY_NAME)
 

@@ -45,7 +45,9 @@ def reset(directory: Path, console: Console) -> int:
     """Delete what is ours in that directory, after saying so."""
     found = sorted(path for pattern in OURS for path in directory.glob(pattern))
     console("", f"deleting every order, the whole trail and the admin login: {len(found)} entries of {directory}")
-    if sys.stdin.isatty() and input("Type yes to go on: ").strip() != "yes":
+    # Without a terminal the answer has to come by a pipe: echo yes | make reset
+    answer = input("Type yes to go on: ") if sys.stdin.isatty() else sys.stdin.readline()
+    if answer.strip() != "yes":
         console("", "nothing was deleted")
         return 1
     for path in found:

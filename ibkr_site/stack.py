@@ -132,6 +132,7 @@ def web() -> Program:
             *("--log-level", "error"),
             *("--host", settings.HOST, "--port", str(settings.PORT)),
             *("--workers", str(settings.WEB_WORKERS), "--blocking-threads", str(settings.WEB_THREADS)),
+            "--respawn-failed-workers",  # or one that dies takes the others with it
             "ibkr_site.wsgi:application",
         ],
         stop_seconds=settings.PLACEMENT_WAIT_SECONDS + 5,  # requests that wait for the broker get their answer

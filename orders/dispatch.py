@@ -79,13 +79,20 @@ def cancel(order_pk: int, *, desk: Desk) -> None:
     if not _may_send(desk):
         return
     connection_number = desk.broker.status().connection
-    origin = journal.Origin(actor=Actor.WORKER, session=desk.session(connection_number))
-    pending = frozenset({OrderStatus.PENDING_CANCEL})
     try:
         desk.broker.acquire(1, timeout=PACING_SECONDS)
     except GatewayError as error:
         log.warning("the cancel of order %s is not sent yet: %s", order_pk, error)
         return
+    with desk.claiming:
+        # Doorbell and sweep may both have come here, and only one message is wanted.
+        if order_pk in unsent_cancels(desk=desk):
+            _send_cancel(order_pk, connection_number, desk=desk)
+
+
+def _send_cancel(order_pk: int, connection_number: int, *, desk: Desk) -> None:
+    origin = journal.Origin(actor=Actor.WORKER, session=desk.session(connection_number))
+    pending = frozenset({OrderStatus.PENDING_CANCEL})
     # Marked first: a mark without a message is repeated on the next connection, a message without one would be unseen.
     sent = events.CancelSent(connection=connection_number)
     order = journal.record(order_pk, sent, origin=origin, only_from=pending)
@@ -100,10 +107,11 @@ def cancel(order_pk: int, *, desk: Desk) -> None:
         journal.record(order_pk, again, origin=origin, only_from=pending)
 
 
-def waiting_requests() -> Sequence[int]:
+def waiting_requests(*, desk: Desk) -> Sequence[int]:
     """Requests whose orders nobody claimed yet: what a lost doorbell leaves behind."""
+    ours = Order.objects.filter(account__session_id=desk.gateway)
     return list(
-        Order.objects.filter(status=OrderStatus.RECEIVED, valid_until__gt=Now())
+        ours.filter(status=OrderStatus.RECEIVED, valid_until__gt=Now())
         .order_by("request_id")
         .values_list("request_id", flat=True)
         .distinct()
@@ -116,7 +124,9 @@ def unsent_cancels(*, desk: Desk) -> Sequence[int]:
     asked_for = OrderEvent.objects.filter(order=OuterRef("order"), kind=EventKind.CANCEL_REQUESTED)
     since = Subquery(asked_for.order_by("-sequence").values("sequence")[:1])
     sent = OrderEvent.objects.filter(order=OuterRef("pk"), kind=EventKind.CANCEL_SENT, session=here, sequence__gt=since)
-    pending = Order.objects.filter(~Exists(sent), status=OrderStatus.PENDING_CANCEL, client_id=desk.client_id)
+    ours = Order.objects.filter(client_id=desk.client_id, account__session_id=desk.gateway)
+    # IB has a cancellation that it calls pending; asking again is answered as if the order were gone.
+    pending = ours.filter(~Exists(sent), status=OrderStatus.PENDING_CANCEL).exclude(broker_status="PendingCancel")
     return list(pending.values_list("pk", flat=True))
 
 
@@ -134,7 +144,8 @@ def withdraw_broken_brackets() -> None:
         legs = Order.objects.filter(request_id=request_pk)
         if legs.filter(role=Role.ENTRY, filled_quantity__gt=0).exists():
             continue  # a position stands behind the other exit now: leave it its protection
-        for leg in legs.filter(status__in=working):
+        # One that the broker refused to cancel is left to people: asking for ever would not change its mind.
+        for leg in legs.filter(status__in=working).exclude(events__kind=EventKind.CANCEL_REJECTED):
             journal.record(
                 leg.pk,
                 events.CancelRequested(reason="another leg of the bracket was refused"),
@@ -195,7 +206,9 @@ def _claim_and_send(request_pk: int, instrument: Instrument, *, desk: Desk) -> N
     except NothingSent as error:
         log.warning("request %s was claimed and not sent: %s", request_pk, error)
         reason = CONNECTION_FAILED if isinstance(error, NotConnected) else str(error)
+        desk.uncommitted.add(request_pk)  # remembered, should the database be away just now
         _give_up(claim.orders, reason=reason, origin=_origin(desk, claim.orders[0]), only_from=CLAIMED)
+        desk.uncommitted.discard(request_pk)
     except GatewayError:
         log.exception("request %s: the outcome of the write is unknown", request_pk)
 
@@ -205,7 +218,7 @@ def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_nu
     with transaction.atomic():
         session = GatewaySession.objects.select_for_update().get(pk=desk.gateway)
         orders = list(Order.objects.filter(request_id=request_pk).order_by("pk").select_for_update())
-        if any(order.status != OrderStatus.RECEIVED for order in orders):
+        if any(o.status != OrderStatus.RECEIVED or o.account.session_id != desk.gateway for o in orders):
             return None
         clock, now = time.monotonic(), database_now()
         valid_for = min((order.valid_until - now for order in orders if order.valid_until), default=timedelta(0))

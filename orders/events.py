@@ -25,7 +25,7 @@ class Event:
     def payload(self) -> dict[str, Any]:
         """The fields as JSON values; unset ones are left out."""
         values = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self) if f.name != "occurred_at")
-        return {name: str(v) if isinstance(v, Decimal) else v for name, v in values if v not in (None, "")}
+        return {name: str(v) if isinstance(v, Decimal) else v for name, v in values if v is not None}
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any], *, occurred_at: datetime | None = None) -> Self:

@@ -35,19 +35,20 @@ ORDER_QUERIES = (Query.OPEN_ORDERS, Query.ALL_OPEN_ORDERS, Query.COMPLETED_ORDER
 ACCOUNT_QUERIES = (Query.POSITIONS, Query.ACCOUNT)
 # An acknowledgement takes milliseconds, and seconds at worst; after this a claim is looked into.
 ACKNOWLEDGED_WITHIN = timedelta(seconds=20)
+SECOND = timedelta(seconds=1)
 LONGEST_PAUSE_SECONDS = 10.0  # between two rounds of questions
 NOT_FOUND = 10147  # IB's answer to the cancellation of an order it does not have
 UNKNOWN_TO_BROKER = "sent, and neither among the broker's open or completed orders nor its executions"
 
 
-def recover(broker: Broker, *, client_id: int, session: str, connection: int) -> None:
+def recover(broker: Broker, *, gateway: str, client_id: int, session: str, connection: int) -> None:
     """Bring the record in step with the broker. Raises: GatewayError when any question went unanswered."""
     for query in (*ORDER_QUERIES, *ACCOUNT_QUERIES):
         broker.ask(query, timeout=QUESTION_SECONDS, connection=connection)
         kill_points.reached("worker.asked")
     origin = journal.Origin(actor=Actor.WORKER, session=session)
-    _doubt(Order.objects.filter(status=OrderStatus.PENDING_NEW, client_id=client_id), origin=origin)
-    for leg in _untransmitted(client_id):
+    _doubt(_ours(gateway, client_id).filter(status=OrderStatus.PENDING_NEW), origin=origin)
+    for leg in _untransmitted(gateway, client_id):
         # The broker may hold it back, unlisted, for want of the leg that would release the group.
         assert leg.broker_order_id is not None
         broker.cancel(leg.broker_order_id, connection=connection, while_recovering=True)
@@ -56,8 +57,10 @@ def recover(broker: Broker, *, client_id: int, session: str, connection: int) ->
 def settle(desk: Desk) -> None:
     """Ask again about what is overdue or in doubt, now and then. Raises: GatewayError."""
     status = desk.broker.status()
-    open_questions = _overdue(desk.client_id) | _in_doubt(desk.client_id)
-    if status.state is not SessionState.READY or status.ready_since is None or not open_questions.exists():
+    ours = _ours(desk.gateway, desk.client_id)
+    if status.state is not SessionState.READY or status.ready_since is None:
+        return
+    if not _overdue(ours).exists() and not _in_doubt(ours).exists():  # not in one: that would read the whole trail
         return
     asked_at = status.ready_since + desk.rounds.last if desk.rounds.since == status.ready_since else 0.0
     pause = min(LONGEST_PAUSE_SECONDS, settings.SETTLE_SECONDS / evidence.ROUNDS)
@@ -70,8 +73,8 @@ def settle(desk: Desk) -> None:
         return  # the link was down in between: the round does not count
     desk.rounds.completed(ready_since=status.ready_since, at=asked_at)
     origin = journal.Origin(actor=Actor.WORKER, session=desk.session(status.connection))
-    _doubt(_overdue(desk.client_id), origin=origin)
-    for order in _in_doubt(desk.client_id):
+    _doubt(_overdue(ours), origin=origin)
+    for order in _in_doubt(ours):
         # With the status of before the questions: the session may be on another connection by now.
         _decide(order, desk=desk, status=status, origin=origin)
 
@@ -82,23 +85,27 @@ def sync_executions(broker: Broker) -> None:
         broker.ask(query, timeout=QUESTION_SECONDS)
 
 
-def _overdue(client_id: int) -> QuerySet[Order]:
-    return Order.objects.filter(
+def _ours(gateway: str, client_id: int) -> QuerySet[Order]:
+    """What was sent under our client id at this gateway: another gateway's orders are not ours to judge."""
+    return Order.objects.filter(client_id=client_id, account__session_id=gateway, stamp__isnull=False)
+
+
+def _overdue(ours: QuerySet[Order]) -> QuerySet[Order]:
+    return ours.filter(
         status=OrderStatus.PENDING_NEW,
-        client_id=client_id,
         pk__in=OrderEvent.objects.filter(
             kind=EventKind.SENT, recorded_at__lt=timezone.now() - ACKNOWLEDGED_WITHIN
         ).values("order_id"),
     )
 
 
-def _in_doubt(client_id: int) -> QuerySet[Order]:
-    return Order.objects.filter(status=OrderStatus.IN_DOUBT, client_id=client_id, stamp__isnull=False)
+def _in_doubt(ours: QuerySet[Order]) -> QuerySet[Order]:
+    return ours.filter(status=OrderStatus.IN_DOUBT)
 
 
-def _untransmitted(client_id: int) -> QuerySet[Order]:
+def _untransmitted(gateway: str, client_id: int) -> QuerySet[Order]:
     """Legs in doubt of a bracket none of whose legs the broker lists."""
-    legs = _in_doubt(client_id).exclude(role=Role.SINGLE)
+    legs = _in_doubt(_ours(gateway, client_id)).exclude(role=Role.SINGLE)
     known = Order.objects.filter(perm_id__isnull=False).values("request_id")
     return legs.exclude(request_id__in=known)
 
@@ -120,7 +127,8 @@ def _decide(order: Order, *, desk: Desk, status: SessionStatus, origin: journal.
         return
     reason = (
         f"asked {seen.rounds} times on connection {seen.epoch}/{seen.connection}, "
-        f"{seen.settled_for.seconds} s after it was ready, the broker knows neither the order nor anything it explains"
+        f"{seen.settled_for // SECOND} s after it was ready, "
+        "the broker knows neither the order nor anything it explains"
     )
     if journal.record(
         order.pk, events.NotPlaced(reason=reason), origin=origin, only_from=frozenset({OrderStatus.IN_DOUBT})
@@ -133,7 +141,7 @@ def _note_doubts(order: Order, found: list[str], *, seen: evidence.Observation, 
     last = order.events.filter(kind=EventKind.STILL_IN_DOUBT).order_by("-sequence").first()
     if last is not None and last.payload["doubts"] == found:
         return
-    event = events.StillInDoubt(rounds=seen.rounds, settled_seconds=seen.settled_for.seconds, doubts=found)
+    event = events.StillInDoubt(rounds=seen.rounds, settled_seconds=seen.settled_for // SECOND, doubts=found)
     if journal.record(order.pk, event, origin=origin, only_from=frozenset({OrderStatus.IN_DOUBT})):
         log.warning("order %s stays in doubt: %s", order.pk, "; ".join(found))
 

@@ -90,6 +90,8 @@ def _completed_order(report: CompletedOrderReport, origin: journal.Origin) -> No
 
 
 def _execution(report: ExecutionReport, origin: journal.Origin) -> None:
+    if Execution.objects.filter(account=report.account, exec_id=report.exec_id).exists():
+        return  # each question repeats the day's: known ones cost one look
     with transaction.atomic():
         order = _find(report.order_ref, report.perm_id, report.account)
         if order is not None:
@@ -130,7 +132,11 @@ def _error(report: ErrorReport, origin: journal.Origin, client_id: int) -> None:
     elif effect is Effect.CANCEL_CONFIRMED and status is OrderStatus.IN_DOUBT and order.perm_id is None:
         # A leg that recovery cancelled unseen: its Cancelled status comes under a permId we never learnt.
         _note(order, events.Canceled(broker_status="Cancelled", reason=report.text), origin)
-    elif effect is Effect.CANCEL_REFUSED and status is OrderStatus.PENDING_CANCEL:
+    elif (
+        effect is Effect.CANCEL_REFUSED
+        and status is OrderStatus.PENDING_CANCEL
+        and "PendingCancel" not in (order.broker_status, report.text.rpartition("state: ")[2].rstrip("."))
+    ):
         _note(order, events.CancelRejected(reason=report.text, code=report.code), origin)
     else:
         _note(order, events.ErrorReported(code=report.code, text=report.text), origin)
@@ -205,7 +211,7 @@ def _restate(order: Order, report: OpenOrderReport, origin: journal.Origin) -> N
     stop_price = _stop_price(report)
     limit_price = report.limit_price or None  # 0 is how a market order's limit comes back
     terms = (report.quantity, limit_price, stop_price or None)
-    listed = report.order_type in dialect.FROM_ORDER_TYPES and report.status in dialect.WORKING_STATUSES
+    listed = report.status in dialect.WORKING_STATUSES
     at_rest_or_unknown = order.status in FINAL | UNACKNOWLEDGED
     if not listed or at_rest_or_unknown or terms == (order.quantity, order.limit_price, order.stop_price):
         return

@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable
 
+from django.db import Error
 from django.db.models import F
 from django.db.models.functions import Greatest
 
@@ -16,17 +18,25 @@ log = logging.getLogger(__name__)
 
 
 def sweep(desk: Desk) -> None:
-    """Do all that is due and that nobody rang for."""
+    """Do all that is due and that nobody rang for. What fails for one order does not keep the others waiting."""
     dispatch.close_uncommitted(desk=desk)
     dispatch.expire_unsent()
-    status = desk.broker.status()
-    if status.state is not SessionState.READY:
+    if desk.broker.status().state is not SessionState.READY:
         return
-    for request_pk in dispatch.waiting_requests():
-        dispatch.submit(request_pk, desk=desk)
     dispatch.withdraw_broken_brackets()
     for order_pk in dispatch.unsent_cancels(desk=desk):
-        dispatch.cancel(order_pk, desk=desk)
+        _each(dispatch.cancel, order_pk, desk=desk)
+    for request_pk in dispatch.waiting_requests(desk=desk):
+        _each(dispatch.submit, request_pk, desk=desk)
+
+
+def _each(act: Callable[..., None], pk: int, *, desk: Desk) -> None:
+    try:
+        act(pk, desk=desk)
+    except Error:
+        raise  # the database concerns all of them
+    except Exception:
+        log.exception("%s of %s failed; it is tried again", act.__name__, pk)
 
 
 def inquire(desk: Desk) -> None:

@@ -147,6 +147,7 @@ def test_before_the_first_worker(client, path):
 def test_several_accounts_are_never_summed(client, settings):
     session = session_row()
     BrokerAccount.objects.create(pk="DU1000002", session=session)
+    session_row(accounts=["DU1000001", "DU1000002"])
     values(NetLiquidation="100", AvailableFunds="50")
     values("DU1000002", NetLiquidation="7", AvailableFunds="3")
     hold("AAPL", "1", "1")

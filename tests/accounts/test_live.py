@@ -163,7 +163,7 @@ def test_not_ready_says_why(book, state):
     ],
 )
 def test_account_to_act_for(case, known, configured, chosen):
-    session = GatewaySession.objects.create(pk="g", client_id=1, endpoint="", state_since=T0)
+    session = GatewaySession.objects.create(pk="g", client_id=1, endpoint="", state_since=T0, accounts=known)
     for account in known:
         BrokerAccount.objects.create(pk=account, session=session)
 

@@ -87,7 +87,7 @@ class Walk:
             intake.place(asked(), placement(*legs, valid_for=timedelta(hours=1)))
 
     def withdraw(self) -> None:
-        for request_pk in dispatch.waiting_requests()[:1]:
+        for request_pk in dispatch.waiting_requests(desk=self.worker.desk)[:1]:
             withdrawal.withdraw(request_pk, reason="nobody waits any more", actor=Actor.API)
 
     def cancel(self) -> None:
@@ -135,7 +135,9 @@ class Walk:
         worker = self.worker
         name = worker.desk.session(worker.connection)
         try:
-            reconcile.recover(worker, client_id=CLIENT_ID, session=name, connection=worker.connection)
+            reconcile.recover(
+                worker, gateway=worker.desk.gateway, client_id=CLIENT_ID, session=name, connection=worker.connection
+            )
         except GatewayError:
             self.gateway.drop()
         else:

@@ -30,6 +30,7 @@ _numbers = count(1)
 
 def session_row(**changes) -> GatewaySession:
     values = {"client_id": CLIENT_ID, "endpoint": "127.0.0.1:4002", "state": "READY", "state_since": NOW, "epoch": 1}
+    values["accounts"] = [ACCOUNT]
     now = {"heard_at": timezone.now()}
     row, _ = GatewaySession.objects.update_or_create(pk=GATEWAY, defaults=values | now | changes)
     BrokerAccount.objects.get_or_create(pk=ACCOUNT, defaults={"session": row})

@@ -254,6 +254,7 @@ def test_no_holding_or_no_cost(client, quantity, average_cost):
 
 def test_of_our_account_alone(client, session, settings):
     BrokerAccount.objects.create(pk="DU1000002", session=session)
+    session_row(accounts=["DU1000001", "DU1000002"])
     tell(execution())
     tell(execution(account="DU1000002", quantity=Decimal(3)))
     hold(5, contract=MSFT, account="DU1000002")

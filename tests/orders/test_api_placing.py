@@ -190,6 +190,7 @@ def test_what_fails_after_the_commit_is_no_refusal(client):
 def test_several_accounts_and_none_chosen(client):
     session = session_row()
     BrokerAccount.objects.create(pk="DU1000002", session=session)
+    session_row(accounts=["DU1000001", "DU1000002"])
 
     response = post(client, "/order/limit", GOOD["/order/limit"])
 

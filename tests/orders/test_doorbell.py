@@ -3,6 +3,7 @@ import time
 import pytest
 from celery import shared_task
 from django.conf import settings
+from kombu import pools
 
 from ibkr_site.celery import app
 from orders import doorbell as doorbells
@@ -22,20 +23,24 @@ def queue():
         yield queue
 
 
+def forget_connections():
+    """Celery and kombu each keep pools of connections to the address of before."""
+    pools.reset()
+    app._pool = None
+    app.__dict__.pop("pool", None)
+    app.amqp._producer_pool = None
+
+
 @pytest.fixture
 def nobody_listens():
     """A Redis address where nothing is."""
     before = app.conf.broker_url
-    app.pool.force_close_all()
+    forget_connections()
     app.conf.broker_url = app.conf.broker_write_url = "redis://127.0.0.1:1/0"
-    app.__dict__.pop("pool", None)
-    app._pool = None
-    app.amqp._producer_pool = None
     yield
     app.conf.broker_url = before
     app.conf.broker_write_url = None
-    app._pool = None
-    app.amqp._producer_pool = None
+    forget_connections()
 
 
 def test_rings_on_the_gateways_queue(queue):

@@ -56,7 +56,11 @@ def test_the_brokers_illegal_report_is_kept_and_changes_nothing():
 
     assert_history(order, "received unexpected")
     kept = order.events.get(sequence=2)
-    assert kept.payload == {"refused": "CANCELED", "status": "RECEIVED", "details": {"broker_status": "Cancelled"}}
+    assert kept.payload == {
+        "refused": "CANCELED",
+        "status": "RECEIVED",
+        "details": {"broker_status": "Cancelled", "reason": ""},
+    }
     assert order.status == "RECEIVED"
 
 

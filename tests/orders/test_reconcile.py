@@ -36,7 +36,8 @@ def sent(desk):
 
 
 def recover(broker):
-    reconcile.recover(broker, client_id=CLIENT_ID, session="default/17/1/2", connection=broker.connection)
+    here = {"session": "default/17/1/2", "connection": broker.connection}
+    reconcile.recover(broker, gateway=GATEWAY, client_id=CLIENT_ID, **here)
 
 
 def test_everything_is_asked_orders_before_executions(broker, desk):
@@ -70,7 +71,7 @@ def test_a_failed_question_concludes_nothing(broker, sent):
 
 
 def test_claims_of_another_client_id_are_not_ours_to_judge(broker, sent):
-    reconcile.recover(broker, client_id=99, session="", connection=1)
+    reconcile.recover(broker, gateway=GATEWAY, client_id=99, session="", connection=1)
 
     assert_history(sent, "received sent")
 

@@ -68,7 +68,7 @@ def working(
 
 
 def _look(desk: Desk, answer: Callable[[Order], None], open_perm_ids: list[int] | None) -> None:
-    for request_pk in dispatch.waiting_requests():
+    for request_pk in dispatch.waiting_requests(desk=desk):
         dispatch.submit(request_pk, desk=desk)
     for order_pk in dispatch.unsent_cancels(desk=desk):
         dispatch.cancel(order_pk, desk=desk)

@@ -218,8 +218,18 @@ def test_lines_have_their_programs_name_and_no_colour_in_a_file(capsys):
     assert capsys.readouterr().out == "worker   | text\nstack    | text\n"
 
 
-def test_reset_deletes_what_is_ours_and_nothing_else(tmp_path, capsys, monkeypatch):
+def test_reset_without_a_yes_deletes_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO())
+    (tmp_path / "database_url").touch()
+
+    assert reset.reset(tmp_path, Console()) == 1
+
+    assert (tmp_path / "database_url").exists()
+    assert "nothing was deleted" in capsys.readouterr().out
+
+
+def test_reset_deletes_what_is_ours_and_nothing_else(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n"))
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     for made in (data / "paper", data / "valkey", elsewhere):
         made.mkdir(parents=True)
