@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from accounts.live import LiveBook
 from accounts.models import GatewaySession
-from gateway.reports import Report
+from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from ibkr_site import checks
 from orders import desk, holdings, kill_points, reconcile, reports, sweep
@@ -163,6 +163,8 @@ class Owner:
                 book.apply(report)
                 reports.apply_report(report, session=name, client_id=settings.IB_CLIENT_ID)
                 holdings.apply_report(report, gateway=settings.GATEWAY_NAME)
+                if isinstance(report, SessionChanged) and report.state is SessionState.DISCONNECTED:
+                    connection.close()  # a session's last word, and maybe this thread's: the pool wants it back
                 return
             except (OperationalError, InterfaceError):
                 log.exception("the database is away; %s waits", type(report).__name__)

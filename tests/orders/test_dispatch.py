@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
-from accounts.models import GatewaySession
+from accounts.models import BrokerAccount, GatewaySession
 from gateway.errors import NotConnected, NothingSent, SendUncertain
 from gateway.reports import SessionState
 from orders import dispatch, intake, journal, stamps
@@ -283,6 +283,27 @@ def test_cancel_is_marked_then_sent(desk, broker, working):
     assert dispatch.unsent_cancels(desk=desk) == []
 
 
+def test_doorbell_and_sweep_send_one_cancel(desk, broker, working):
+    intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
+
+    for _ in range(3):
+        dispatch.cancel(working.pk, desk=desk)
+
+    assert broker.cancelled == [working.broker_order_id]
+
+
+def test_another_gateways_orders_are_left_alone(desk, broker):
+    (order,) = placed()
+    other = GatewaySession.objects.create(pk="other", client_id=CLIENT_ID, endpoint="", state_since=order.received_at)
+    BrokerAccount.objects.filter(pk=order.account_id).update(session=other)
+
+    assert dispatch.waiting_requests(desk=desk) == []
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert_history(order, "received")
+    assert broker.transmitted == []
+
+
 def test_cancel_is_sent_again_on_the_next_connection(desk, broker, working):
     intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
     dispatch.cancel(working.pk, desk=desk)
@@ -360,6 +381,17 @@ def test_all_or_nothing(desk, refused):
     for order in orders:
         last = "rejected" if order.role == refused else "accepted cancel_requested"
         assert_history(order, f"received sent {last}")
+
+
+def test_a_leg_that_cannot_be_cancelled_is_asked_for_once(desk):
+    orders = bracket_with(desk, refused="STOP_LOSS")
+    dispatch.withdraw_broken_brackets()
+    apply_report(error(orders[0].broker_order_id, 161), session="", client_id=CLIENT_ID)
+
+    for _ in range(3):
+        dispatch.withdraw_broken_brackets()
+
+    assert_history(orders[0], "received sent accepted cancel_requested cancel_rejected")
 
 
 def test_a_position_keeps_its_other_exit(desk):

@@ -23,6 +23,12 @@ def test_payload_round_trip(kind):
     assert events.from_payload(kind, payload, occurred_at=event.occurred_at) == event
 
 
+def test_an_empty_text_is_a_text():
+    event = sample(EventKind.ERROR_REPORTED, text="")
+
+    assert events.from_payload(event.kind, event.payload()) == event
+
+
 def test_decimals_travel_as_text():
     payload = sample(EventKind.FILL, price=Decimal("230.10")).payload()
 

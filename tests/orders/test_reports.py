@@ -241,6 +241,15 @@ def test_confirmed_cancel_of_an_order_in_doubt_is_news_of_it(sent):
     assert_history(sent, "received sent in_doubt canceled")
 
 
+def test_a_cancel_that_is_already_pending_is_not_refused(working):
+    journal.record(working.pk, sample("CANCEL_REQUESTED"), origin=journal.Origin(actor=Actor.API))
+
+    apply(error(5, 10148, "OrderId 5 that needs to be cancelled can not be cancelled, state: PendingCancel."))
+
+    assert_history(working, "received sent accepted cancel_requested error_reported")
+    assert working.status == "PENDING_CANCEL"
+
+
 def test_unknown_error_is_stored_and_changes_nothing(working):
     apply(error(5, 99999, "something new"))
 
