@@ -72,7 +72,7 @@ def read(symbol: str = "") -> Ledger:
 def entries(account: str, *, session: GatewaySession, symbol: str = "") -> list[Entry]:
     """Everything executed in the account, oldest first; `symbol` matches exactly but for its case."""
     of_symbol = {"symbol__iexact": symbol} if symbol else {}
-    executions = effective(Execution.objects.filter(account=account, **of_symbol).select_related("order"))
+    executions = effective(Execution.objects.filter(account=account, **of_symbol).select_related("order").defer("raw"))
     completed = _completed(account, session, of_symbol)
     positions = Position.objects.filter(account=account, average_cost__isnull=False, **of_symbol).exclude(quantity=0)
     contracts = {execution.con_id for execution in executions}

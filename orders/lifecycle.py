@@ -93,6 +93,7 @@ TABLE: dict[tuple[S, E], S] = {
     (S.NOT_PLACED, E.PARTIAL_FILL): S.PARTIALLY_FILLED,
     (S.NOT_PLACED, E.FILL): S.FILLED,
     (S.NOT_PLACED, E.CANCELED): S.CANCELED,
+    (S.NOT_PLACED, E.STATUS_REPORTED): S.NOT_PLACED,  # Inactive is neither a yes nor a no here either
     #
     # Never sent, so never filled; were it to happen, the broker's word would stand here too.
     (S.RECEIVED, E.PARTIAL_FILL): S.PARTIALLY_FILLED,

@@ -28,7 +28,7 @@ from gateway.reports import (
 )
 from orders import events, journal, stamps
 from orders.models import Commission, Execution, Order
-from orders.vocabulary import FINAL, Actor, ExecutionSource, OrderStatus
+from orders.vocabulary import FINAL, Actor, EventKind, ExecutionSource, OrderStatus
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _open_order(report: OpenOrderReport, origin: journal.Origin) -> None:
         return
     _restate(order, report, origin)
     if _is_other_claim(order, report):
-        _note(order, events.ErrorReported(code=0, text="our stamp came back under another order id"), origin)
+        _note_once(order, "our stamp came back under another order id", origin)
     elif report.perm_id > 0 and report.status in dialect.WORKING_STATUSES | {dialect.FILLED_STATUS}:
         _acknowledge(order, report.perm_id, report.status, origin)
     else:
@@ -266,7 +266,7 @@ def _alarm(report: OpenOrderReport | CompletedOrderReport, origin: journal.Origi
         return
     text = f"the broker has a second order with this one's stamp, permId {report.perm_id}; it is kept beside this one"
     log.critical("order %s: %s", ours.pk, text)
-    _note(ours, events.ErrorReported(code=0, text=text), origin)
+    _note_once(ours, text, origin)
 
 
 def _adopted_status(broker_status: str) -> OrderStatus:
@@ -341,6 +341,12 @@ def _trade(report: ExecutionReport, order: Order, replaced: Execution | None) ->
         leaves=order.state().leaves_quantity,
         occurred_at=report.executed_at,
     )
+
+
+def _note_once(order: Order, text: str, origin: journal.Origin) -> None:
+    """Keep a remark of our own, which every list of orders would otherwise repeat."""
+    if not order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code=0, payload__text=text).exists():
+        _note(order, events.ErrorReported(code=0, text=text), origin)
 
 
 def _note(order: Order, event: events.Event, origin: journal.Origin) -> None:

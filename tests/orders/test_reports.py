@@ -66,7 +66,7 @@ def test_order_status_alone_does_not_acknowledge(sent):
 
 
 def test_stamp_under_another_order_id_does_not_acknowledge(sent):
-    apply(open_order(sent, order_id=6))
+    apply(*[open_order(sent, order_id=6)] * 3)
 
     assert_history(sent, "received sent error_reported")
     assert sent.status == "PENDING_NEW"
