@@ -11,7 +11,7 @@ SEEDS ?= 200
 SOAK_MINUTES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint format types check requirements audit clean reset
+.PHONY: help setup run test faults soak lint format types check requirements audit clean reset
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,10 @@ run: $(VENV)/base.stamp ## start everything in the foreground: database, paper g
 	@exec $(BIN)/python -m ibkr_site.stack
 
 test: $(VENV)/test.stamp ## run the tests; options in ARGS, e.g. make test ARGS="-k bracket"
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/faults $(ARGS)
+
+faults: $(VENV)/test.stamp ## break a running house in every named way, and at random a few times: about ten minutes
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS)
 
 soak: $(VENV)/test.stamp ## faults at every byte and with many seeds: SEEDS=200, or SOAK_MINUTES=60 (hours with both)
 	@SWEEP_SAMPLE=0 LOAD_FILLS=2000 LOAD_SECONDS=600 FAULT_SEEDS=$(SEEDS) SOAK_MINUTES=$(SOAK_MINUTES) \
