@@ -106,8 +106,10 @@ def test_market_order_to_its_execution_and_position(house):
     assert placed == shown("### POST /order/market") | {"permId": perm_id}
     until(lambda: house.status(perm_id) == "FILLED", why="the market order was not filled")
     everything, of_symbol = answers(block("docs/api.md", "### GET /executions"), house)
-    fills = [row for row in of_symbol["executions"] if row.get("orderRef") == "market_trade_001"]
+    order_id = term(house, perm_id, "broker_order_id")  # other pages use the same reference
+    fills = [row for row in of_symbol["executions"] if row.get("orderId") == order_id]
     assert sum(row["qty"] for row in fills) == 10
+    assert {row["orderRef"] for row in fills} == {"market_trade_001"}
     assert {row["symbol"] for row in of_symbol["executions"]} == {"AAPL"}
     assert all(row in everything["executions"] for row in of_symbol["executions"])
     (position,) = until(lambda: answer("### GET /positions", house)["positions"])
