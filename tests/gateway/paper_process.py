@@ -43,6 +43,10 @@ class PaperGateway:
             self._process.send_signal(with_signal)
         return self._reap()
 
+    def ended(self) -> int:
+        """Wait for it to end by itself; its exit code."""
+        return self._reap()
+
     def kill(self) -> None:
         self._process.kill()
         self._reap()

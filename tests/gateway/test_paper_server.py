@@ -184,5 +184,5 @@ def test_a_full_disk_ends_the_gateway_before_it_answers() -> None:
         client.write(hello() + frame(71, 2, 1, ""))
 
         assert client.hung_up()
-    assert gateway.stop() == 1
+    assert gateway.ended() == 1
     assert "No space left" in gateway.complaints
