@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from accounts.models import GatewaySession
 from gateway.reports import SessionState
 
-HEARD_WITHIN = timedelta(seconds=6)  # the session asks the time after 2 s of silence and says so once a second
+HEARD_WITHIN = timedelta(seconds=6)  # a silent broker is asked the time, and what it says is noted once a second
 
 
 class NotConnected(Exception):

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 QUALIFY_SECONDS = 5.0
 PACING_SECONDS = 5.0
-SILENCE_SECONDS = 4.0  # the session asks the time after 2 s of silence: twice that is no answer
+SILENCE_SECONDS = 4.0  # after one the session asks the time: four without a word are no answer
 # A recovery on the next connection may have doubted a claim that its own thread knows was never written.
 CLAIMED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 
