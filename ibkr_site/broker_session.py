@@ -164,7 +164,7 @@ class Owner:
                 reports.apply_report(report, session=name, client_id=settings.IB_CLIENT_ID)
                 holdings.apply_report(report, gateway=settings.GATEWAY_NAME)
                 if isinstance(report, SessionChanged) and report.state is SessionState.DISCONNECTED:
-                    connection.close()  # a session's last word, and maybe this thread's: the pool wants it back
+                    connection.close()  # a session's last word, and maybe this thread's as well
                 return
             except (OperationalError, InterfaceError):
                 log.exception("the database is away; %s waits", type(report).__name__)

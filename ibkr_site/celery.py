@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # the stubs lack it
-from celery.signals import setup_logging, worker_init, worker_shutdown
+from celery.signals import setup_logging, task_prerun, worker_init, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
 
@@ -26,6 +26,14 @@ def use_django_logging(**_: Any) -> None:
     from django.conf import settings  # not before Celery has asked: importing this module reads no settings
 
     logging.config.dictConfig(settings.LOGGING)
+
+
+@task_prerun.connect
+def look_at_connection(**_: Any) -> None:
+    """A task begins as a web request does: a connection that broke meanwhile is opened anew at its first query."""
+    from django.db import close_old_connections
+
+    close_old_connections()
 
 
 # Imported in the worker only: no other process may load the broker's library.

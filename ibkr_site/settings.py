@@ -159,20 +159,17 @@ DATABASES = {
     "default": {
         **env.db_url_config(DATABASE_URL),
         "ENGINE": "django.db.backends.postgresql",
-        "CONN_MAX_AGE": 0,  # the pool below keeps them open
-        "CONN_HEALTH_CHECKS": True,  # a restarted server costs a check, not a failed request
+        # A thread keeps its connection: no pool to wait for, and what ends with its thread is closed with it.
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,  # a restarted server costs a look, not a failed request
         "OPTIONS": {
             "connect_timeout": 5,
             "application_name": "ibkr",
-            # Small by itself and grown on demand: a one-off command opens one connection, a worker one per thread.
-            # What cannot be opened within seconds is given up and tried anew: the pool's own pauses between two tries
-            # double, and would outlast a restart of the server by a minute.
-            "pool": {
-                "min_size": 1,
-                "max_size": env.int("DATABASE_POOL_SIZE", default=24),
-                "timeout": 5,
-                "reconnect_timeout": 2,
-            },
+            # A server that vanished without a word is noticed within seconds, whatever we were doing (TCP only).
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
         },
     }
 }
@@ -257,6 +254,7 @@ CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_POOL = "threads"  # the threads share the one broker session of the process
 CELERY_WORKER_CONCURRENCY = WORKER_THREADS
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_DB_REUSE_MAX = 1_000_000_000  # tasks keep their thread's connection; ibkr_site.celery has it looked at
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_REDIRECT_STDOUTS = False

@@ -88,7 +88,7 @@ def until(
 
 
 def listening_parameters() -> dict[str, Any]:
-    """How to open a connection of one's own to the same database, outside Django's pool."""
+    """How to open a connection of one's own to the same database, beside Django's own."""
     parameters = connection.get_connection_params()
-    unwanted = ("pool", "cursor_factory", "context", "server_side_binding", "prepare_threshold")
+    unwanted = ("cursor_factory", "context", "server_side_binding", "prepare_threshold")
     return {name: value for name, value in parameters.items() if name not in unwanted}
