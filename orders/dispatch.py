@@ -25,8 +25,7 @@ from accounts.models import GatewaySession
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
-from orders import events, exposure, journal, kill_points, risk, stamps
-from orders.clock import database_now
+from orders import clock, events, exposure, journal, kill_points, risk, stamps
 from orders.desk import Desk
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
@@ -220,7 +219,7 @@ def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_nu
         orders = list(Order.objects.filter(request_id=request_pk).order_by("pk").select_for_update())
         if any(o.status != OrderStatus.RECEIVED or o.account.session_id != desk.gateway for o in orders):
             return None
-        clock, now = time.monotonic(), database_now()
+        monotonic, now = time.monotonic(), clock.database_now()
         valid_for = min((order.valid_until - now for order in orders if order.valid_until), default=timedelta(0))
         if session.epoch != desk.epoch or valid_for <= timedelta(0):
             return None
@@ -241,7 +240,7 @@ def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_nu
         ]
         journal.record_all(sent, origin=_origin(desk, orders[0], connection_number))
         kill_points.reached("worker.claim_uncommitted")
-    return Claim(orders=orders, tickets=tickets, before=clock + valid_for.total_seconds())
+    return Claim(orders=orders, tickets=tickets, before=monotonic + valid_for.total_seconds())
 
 
 def _breach(orders: Sequence[Order]) -> risk.Breach | None:

@@ -16,10 +16,8 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
-from django.utils import timezone
 
-from orders import events, exposure, journal, kill_points, risk, stamps
-from orders.clock import database_now
+from orders import clock, events, exposure, journal, kill_points, risk, stamps
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
@@ -81,7 +79,7 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
     try:
         with transaction.atomic():
             request = _persist(asked)
-            valid_until = database_now() + placement.valid_for  # the clock that the claim looks at; one for all legs
+            valid_until = request.received_at + placement.valid_for  # one moment for all legs
             for leg in placement.legs:
                 _receive(request, placement, leg, breach=breach, valid_until=valid_until)
             kill_points.reached("web.in_transaction")
@@ -151,7 +149,7 @@ def withdraw_cancel(order_pk: int) -> bool:
 def answer(request: OrderRequest, *, status_code: int, body: dict[str, Any], settled: bool = True) -> RequestAnswer:
     """Keep what the client was told."""
     return RequestAnswer.objects.create(
-        request=request, answered_at=timezone.now(), status_code=status_code, body=body, settled=settled
+        request=request, answered_at=clock.database_now(), status_code=status_code, body=body, settled=settled
     )
 
 
@@ -188,14 +186,14 @@ def _seen_before(asked: Asked) -> Exception:
     if (first.endpoint, first.body_digest) != (asked.endpoint, asked.body_digest):
         return KeyReused("This Idempotency-Key was used before with another request; use a new key for a new order")
     last = first.answers.order_by("pk").last()
-    if last is None and timezone.now() - first.received_at < STILL_RUNNING:
+    if last is None and clock.database_now() - first.received_at < STILL_RUNNING:
         return KeyInProgress("The first request with this Idempotency-Key is still running; ask again in a moment")
     return Replay(first, last)
 
 
 def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -> OrderRequest:
     return OrderRequest.objects.create(
-        received_at=timezone.now(),
+        received_at=clock.database_now(),
         endpoint=asked.endpoint,
         body=asked.body,
         body_digest=asked.body_digest,
@@ -228,7 +226,7 @@ def _receive(
         "time_in_force": leg.time_in_force,
         "order_ref": placement.order_ref,
         "stamp": stamps.new_stamp(),
-        "received_at": timezone.now(),
+        "received_at": request.received_at,
         "valid_until": valid_until,
     }
     quantity, limit_price, stop_price = placement.quantity, leg.limit_price, leg.stop_price

@@ -7,16 +7,17 @@ Rules
    kept as UNEXPECTED with the raw message and changes nothing.
 3. Who acted is always said. Waiting requests are woken after the commit, in a statement of its own: a NOTIFY inside
    the transaction would make commits queue for a database-wide lock.
+4. When it was recorded is said by the database's clock: those of the processes may differ by anything.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.utils import timezone
 
-from orders import events, lifecycle
+from orders import clock, events, lifecycle
 from orders.errors import IllegalTransition
 from orders.models import STATE_COLUMNS, Order, OrderEvent
 from orders.vocabulary import Actor, OrderStatus
@@ -39,9 +40,10 @@ def open_order(terms: Mapping[str, Any], event: events.Event, *, origin: Origin)
     state = lifecycle.fold(None, event)
     with transaction.atomic():
         columns = {name: getattr(state, name) for name in STATE_COLUMNS}
-        order = Order(**{"received_at": timezone.now(), **terms, **columns})
+        now = clock.database_now()
+        order = Order(**{"received_at": now, **terms, **columns})
         order.save(force_insert=True)
-        _append(order, event, before=None, after=state.status, origin=origin)
+        _append(order, event, before=None, after=state.status, origin=origin, now=now)
     return order
 
 
@@ -57,7 +59,7 @@ def record(
         order = Order.objects.select_for_update().get(pk=order_pk)
         if only_from is not None and order.status not in only_from:
             return None
-        _advance(order, event, origin=origin)
+        _advance(order, event, origin=origin, now=clock.database_now())
         about = topic(order)
         transaction.on_commit(lambda: wake(about))
     return order
@@ -66,8 +68,9 @@ def record(
 def record_all(changes: Sequence[tuple[Order, events.Event]], *, origin: Origin) -> None:
     """Append one event to each of several rows that the caller has locked, all or none."""
     with transaction.atomic():
+        now = clock.database_now()
         for order, event in changes:
-            _advance(order, event, origin=origin)
+            _advance(order, event, origin=origin, now=now)
         topics = {topic(order) for order, _ in changes}
         transaction.on_commit(lambda: wake(*topics))
 
@@ -94,7 +97,7 @@ def wake(*topics: str) -> None:
             cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, about])
 
 
-def _advance(order: Order, event: events.Event, *, origin: Origin) -> None:
+def _advance(order: Order, event: events.Event, *, origin: Origin, now: datetime) -> None:
     before = order.state()
     try:
         after = lifecycle.fold(before, event)
@@ -107,12 +110,18 @@ def _advance(order: Order, event: events.Event, *, origin: Origin) -> None:
     for name in changed:
         setattr(order, name, getattr(after, name))
     order.last_sequence += 1
-    _append(order, event, before=before.status, after=after.status, origin=origin)
+    _append(order, event, before=before.status, after=after.status, origin=origin, now=now)
     order.save(update_fields=[*changed, "last_sequence"])
 
 
 def _append(
-    order: Order, event: events.Event, *, before: OrderStatus | None, after: OrderStatus, origin: Origin
+    order: Order,
+    event: events.Event,
+    *,
+    before: OrderStatus | None,
+    after: OrderStatus,
+    origin: Origin,
+    now: datetime,
 ) -> None:
     OrderEvent.objects.create(
         order=order,
@@ -122,7 +131,7 @@ def _append(
         to_status=after,
         actor=origin.actor,
         occurred_at=event.occurred_at,
-        recorded_at=timezone.now(),
+        recorded_at=now,
         payload=event.payload(),
         raw=list(origin.raw) if origin.raw is not None else None,
         session=origin.session,

@@ -15,13 +15,11 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from accounts.models import GatewayConnection
 from gateway.broker import Broker, SessionStatus
 from gateway.reports import Query, SessionState
-from orders import events, evidence, journal, kill_points
-from orders.clock import database_now
+from orders import clock, events, evidence, journal, kill_points
 from orders.desk import Desk
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
@@ -94,7 +92,7 @@ def _overdue(ours: QuerySet[Order]) -> QuerySet[Order]:
     return ours.filter(
         status=OrderStatus.PENDING_NEW,
         pk__in=OrderEvent.objects.filter(
-            kind=EventKind.SENT, recorded_at__lt=timezone.now() - ACKNOWLEDGED_WITHIN
+            kind=EventKind.SENT, recorded_at__lt=clock.database_now() - ACKNOWLEDGED_WITHIN
         ).values("order_id"),
     )
 
@@ -170,7 +168,7 @@ def _observation(order: Order, *, desk: Desk, status: SessionStatus) -> evidence
         rounds=desk.rounds.count,
         settled_for=timedelta(seconds=desk.rounds.last),
         offered_order_id=_first_offer_after(sent, gateway=desk.gateway),
-        trading_day=status.trading_day(database_now()),
+        trading_day=status.trading_day(clock.database_now()),
         unexplained=unexplained(order.account_id, symbol=order.symbol, security_type=order.security_type),
         disowned=disowned.exists(),
     )

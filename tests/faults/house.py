@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 import redis
+from psycopg.rows import dict_row
 
 from ibkr_site import embedded
 from ibkr_site.supervisor import Program, tethered
@@ -47,7 +48,6 @@ ENVIRONMENT = {
     "WORKER_THREADS": "8",
     "WEB_WORKERS": "2",
     "WEB_THREADS": "32",
-    "DATABASE_POOL_SIZE": "40",
     "TZ": "UTC",
 }
 
@@ -257,12 +257,23 @@ class House:
     # What is on record
 
     def rows(self, query: str, *arguments) -> list[dict]:
-        with psycopg.connect(self.database_url, row_factory=psycopg.rows.dict_row, connect_timeout=5) as connection:
+        with self._connected() as connection:
             return connection.execute(query, arguments).fetchall()
 
     def execute(self, statement: str) -> None:
-        with psycopg.connect(self.database_url, autocommit=True, connect_timeout=5) as connection:
+        with self._connected() as connection:
             connection.execute(statement)
+
+    def _connected(self) -> psycopg.Connection[dict]:
+        """A connection of our own; a server that starts just now is waited for."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row, connect_timeout=5)
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.redis_url, socket_timeout=5)

@@ -9,7 +9,7 @@ with at(yesterday): ...                     the same, on another day
 import itertools
 import json
 from collections import deque
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,7 +25,7 @@ from gateway.tws import codec
 from gateway.tws import messages as tws
 from gateway.tws.order import Contract, OrderState
 from gateway.tws.order import Order as WireOrder
-from orders import events, intake, journal, reports, stamps
+from orders import clock, events, intake, journal, reports, stamps
 from orders.lifecycle import TABLE
 from orders.models import Order, OrderRequest
 from orders.vocabulary import Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
@@ -55,7 +55,10 @@ _numbers = itertools.count(1)
 
 def at(moment: datetime) -> AbstractContextManager[Any]:
     """Everything inside happens at that time."""
-    return mock.patch.object(timezone, "now", return_value=moment)
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(timezone, "now", return_value=moment))
+    stack.enter_context(mock.patch.object(clock, "database_now", return_value=moment))
+    return stack
 
 
 def broker_account(name: str = ACCOUNT) -> BrokerAccount:
