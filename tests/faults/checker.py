@@ -252,7 +252,7 @@ class Findings:
             event = sent.get(order["id"])
             if event is None:
                 yield f"I11: order {order['id']} was received by the gateway and has no `sent`"
-            elif event["recorded_at"] > _time(line):
+            elif event["recorded_at"] - self.house.database_ahead > _time(line):
                 yield f"I11: the claim of order {order['id']} was recorded after the gateway received it"
 
     def _one_session(self) -> Iterator[str]:
@@ -291,8 +291,11 @@ class Findings:
     def _in_time(self) -> Iterator[str]:
         for line in self.placements:
             order = self.by_stamp.get(_stamp(line))
-            if order is not None and _time(line) > order["valid_until"] + timedelta(seconds=1):
-                yield f"I14: order {order['id']} was received {_time(line) - order['valid_until']} after it was valid"
+            if order is None:
+                continue  # told as I2
+            late = _time(line) - (order["valid_until"] - self.house.database_ahead)
+            if late > timedelta(seconds=1):
+                yield f"I14: order {order['id']} was received {late} after it was valid"
 
     def _brackets_whole(self) -> Iterator[str]:
         legs: defaultdict[int, list[dict]] = defaultdict(list)

@@ -15,6 +15,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -139,6 +140,7 @@ class House:
         self.gateway_port, self.web_port = free_port(), free_port()
         self.proxy = Proxy(self.gateway_port)
         self.trusted_from = 0
+        self.database_ahead = timedelta()  # of the gateway's clock, while a test moves it
         self.base = f"http://127.0.0.1:{self.web_port}"
         self.ledger_path = directory / "paper" / "ledger.jsonl"
         shared = Path(os.environ["EMBEDDED_SHARED_DIR"])

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-MODULES = ("test_web", "test_worker", "test_wire", "test_gateway", "test_servers", "test_cancel", "test_load")
+MODULES = tuple(f"test_{name}" for name in ("web", "worker", "wire", "gateway", "servers", "cancel", "load", "clocks"))
 PROMISES = {
     1: "Nothing is lost",
     2: "Nothing is placed twice",
