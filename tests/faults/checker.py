@@ -54,7 +54,7 @@ def wait_for_rest(run: Run, *, seconds: float, doubt: bool) -> str:
     deadline = time.monotonic() + seconds
     while True:
         orders = run.house.rows(ORDERS, run.orders_from)
-        moving = [f"{o['id']} {o['status']}" for o in orders if o["status"] in UNSETTLED]
+        moving = [f"{o['id']} {o['status']}" for o in orders if o["status"] in (*UNSETTLED, "PENDING_CANCEL")]
         # An order in doubt may only be on its way to an answer.
         doubtful = [o for o in orders if o["status"] == "IN_DOUBT" and not doubt]
         if not moving and not doubtful and not list(Findings(run, doubt=True).unconverged()):
@@ -184,7 +184,8 @@ class Findings:
     def _doubt_only_where_allowed(self) -> Iterator[str]:
         doubtful = [order["id"] for order in self.orders if order["status"] == "IN_DOUBT"]
         if doubtful and not self.doubt:
-            yield f"I6: orders {doubtful} are IN_DOUBT, which this case does not allow"
+            why = {e["order_id"]: e["payload"]["doubts"] for e in self.events if e["kind"] == "STILL_IN_DOUBT"}
+            yield f"I6: orders {doubtful} are IN_DOUBT, which this case does not allow: {why}"
         for pk in doubtful:
             if not self.house.logged(f"order {pk} is in doubt"):
                 yield f"I6: order {pk} is IN_DOUBT and no alarm was logged"

@@ -10,7 +10,7 @@ import time
 
 from tests.faults import proxy as wire
 from tests.faults.house import ROOT, Run
-from tests.faults.table import NOT_PLACED, PLACED, REFUSED, SILENCE, UNKNOWN, Fault, each, endure
+from tests.faults.table import NOT_PLACED, PLACED, REFUSED, UNKNOWN, Fault, each, endure
 from tests.faults.test_wire import for_seconds
 from tests.faults.test_worker import lock_lost, while_busy
 from tests.walks.house import until
@@ -70,8 +70,14 @@ def poisoned(run: Run) -> None:
 
 def postgres_restarts(run: Run) -> None:
     """At once, as after a crash: whoever was connected is not any more."""
-    run.house.parts["postgres"].kill(signal.SIGQUIT)
-    run.house.parts["postgres"].start()
+    postgres = run.house.parts["postgres"]
+    postgres.kill(signal.SIGQUIT)
+
+    def up() -> bool:
+        postgres.start()  # again: a new one gives up while children of the old one still hold its memory
+        return postgres.program.ready()
+
+    until(up, seconds=30, why="PostgreSQL does not come back")
 
 
 def postgres_restarts_at(point: str):
@@ -109,7 +115,7 @@ def read_only(run: Run) -> None:
     run.client.limit()
 
 
-ANY = {PLACED, UNKNOWN, NOT_PLACED, REFUSED, SILENCE}
+ANY = {PLACED, UNKNOWN, NOT_PLACED, REFUSED}
 
 FAULTS = [
     Fault(
@@ -219,9 +225,13 @@ FAULTS = [
 
 def _restart_at_report(run: Run) -> None:
     def happens(passed: wire.Frame):
-        run.arm("worker.report", "sleep 1")
-        postgres_restarts(run)
+        run.arm("worker.report", "sleep 1.5")
+        run.meanwhile(restart)
         return (passed.data,)
+
+    def restart() -> None:
+        until(lambda: run.house.taken("worker.report"))
+        postgres_restarts(run)
 
     run.house.proxy.rules.append(wire.on(wire.TO_CLIENT, wire.OPEN_ORDER, times=1)(happens))
 

@@ -76,7 +76,7 @@ FAULTS = [
         promise=1,
         happens="the standby claims and sends it",
         arm=at("worker.before_claim"),
-        said={PLACED, NOT_PLACED},
+        said={PLACED, NOT_PLACED, UNKNOWN},  # claimed in time, and confirmed after the answer was due
         ends={"NEW", "NOT_PLACED"},
     ),
     Fault(
@@ -84,7 +84,7 @@ FAULTS = [
         promise=2,
         happens="the claim is rolled back; the standby claims and sends it once",
         arm=at("worker.claim_uncommitted"),
-        said={PLACED, NOT_PLACED},
+        said={PLACED, NOT_PLACED, UNKNOWN},
         ends={"NEW", "NOT_PLACED"},
     ),
     Fault(
