@@ -33,7 +33,7 @@ def ten_at_once(run: Run) -> None:
 def against_a_fill(run: Run) -> None:
     """Sold into as it is cancelled: whichever comes first, the answer is true."""
     for number in range(6):
-        placed = run.client.limit(price=231.0, symbol="AAPL", quantity=5)
+        placed = run.client.limit(price=231.5, symbol="AAPL", quantity=5)  # within the spread: the best bid
         if not placed.perm_ids:
             continue
         seller = threading.Thread(target=lambda: run.client.market(symbol="AAPL", action="SELL", quantity=5))
