@@ -48,7 +48,7 @@ def filled_in_crumbs(run: Run) -> None:
 
 
 def _sell(run: Run, client_id: int, count: int) -> None:
-    with RawClient.started(run.house.gateway_port, client_id) as client:
+    with RawClient.started(run.house.gateway_port, client_id, offer="v157..157") as client:
         first = _next_id(run, client_id)
         for number in range(count):
             plain = place_order(first + number, action="SELL", quantity=1, order_type="LMT", price=225)
