@@ -76,6 +76,7 @@ class Proxy:
     one_byte_at_a_time: bool = False
     refuses: bool = False
     frames: list[tuple[float, str, int]] = field(default_factory=list)  # (when, direction, connection): what passed
+    complaints: list[tuple[float, str]] = field(default_factory=list)  # (when, text): the gateway found us too fast
     applied: set[int] = field(default_factory=set)  # ids of the rules that had something to do
     _talks: list["Talk"] = field(default_factory=list)
 
@@ -172,6 +173,8 @@ class Talk:
         try:
             for data in _frames(source, hello=direction == TO_GATEWAY):
                 passed = Frame(direction, data, self.number)
+                if direction == TO_CLIENT and b"Max rate of messages" in data:
+                    self._proxy.complaints.append((time.monotonic(), passed.fields[-1]))
                 for step in self._steps(passed):
                     self._do(direction, step)
                 self._proxy.frames.append((time.monotonic(), direction, self.number))
