@@ -97,6 +97,11 @@ class Part:
             self.process.stdin.write(self.program.config)
             self.process.stdin.close()
 
+    def resident_megabytes(self) -> float:
+        """What this process alone holds in memory."""
+        (line,) = [text for text in Path(f"/proc/{self.pid}/status").read_text().splitlines() if "VmRSS" in text]
+        return int(line.split()[1]) / 1024
+
     def wait_ready(self) -> None:
         until(lambda: self.program.ready() or not self.alive, seconds=60, why=f"{self.program.name} is not ready")
         assert self.alive, f"{self.program.name} ended: {self.log_tail()}"
@@ -377,6 +382,7 @@ class Run:
         )
         self.house = house
         self.armed: list[str] = []
+        self.megabytes: list[float] = []  # of the owner, where the load took them
         self.background: list[threading.Thread] = []
         self._keys = f"{name} {time.time_ns()}"
         self.client = Client(house, prefix="".join(word[0] for word in name.replace("-", " ").split()) or "r")

@@ -4,6 +4,7 @@ import os
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults import proxy as wire
 from tests.faults.house import THEIRS, Run
@@ -22,14 +23,22 @@ def burst(run: Run) -> None:
 
 def steady(run: Run) -> None:
     """Forty orders a second."""
-    threads = []
-    began = time.monotonic()
-    for number in range(int(STEADY_SECONDS * 40)):
-        time.sleep(max(0.0, began + number / 40 - time.monotonic()))
-        threads.append(threading.Thread(target=run.client.market))
-        threads[-1].start()
-    for thread in threads:
-        thread.join()
+    owner, began = run.house.owner(), time.monotonic()
+    with ThreadPoolExecutor(64) as pool:
+        for number in range(int(STEADY_SECONDS * 40)):
+            time.sleep(max(0.0, began + number / 40 - time.monotonic()))
+            pool.submit(run.client.market, action="BUY" if number % 2 else "SELL")
+            if number % 400 == 0:
+                run.megabytes.append(owner.resident_megabytes())
+
+
+def memory_is_flat(run: Run, _found) -> None:
+    """Once it is warm; a few seconds say nothing."""
+    run.megabytes.append(run.house.owner().resident_megabytes())
+    warm = run.megabytes[len(run.megabytes) // 4 :]
+    print(f"the owner's memory: {' '.join(f'{size:.0f}' for size in run.megabytes)} MB")  # noqa: T201
+    if STEADY_SECONDS >= 120:
+        assert max(warm) < 1.1 * warm[0] + 10
 
 
 def acknowledged_slowly(run: Run) -> None:
@@ -96,8 +105,9 @@ FAULTS = [
     Fault(
         name="forty orders a second",
         promise=1,
-        happens="all placed, below the gateway's limit of messages",
+        happens="all placed, below the gateway's limit of messages, and the worker's memory stays flat",
         load=steady,
+        then=memory_is_flat,
         said={PLACED, NOT_PLACED, REFUSED, UNKNOWN},
         ends={"FILLED", "NOT_PLACED", "NEW", "DENIED"},
     ),
