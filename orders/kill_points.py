@@ -6,6 +6,7 @@ reaches it first removes the file and does what it says: `kill` (SIGKILL), `stop
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def reached(name: str) -> None:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # To this very thread: one to the process may be taken by another, and this one run on for a while.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         case "sleep":
             time.sleep(float(argument))
         case "raise":

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import GatewayConnection
 from gateway.broker import Broker, SessionStatus
@@ -104,8 +104,7 @@ def _in_doubt(ours: QuerySet[Order]) -> QuerySet[Order]:
 def _untransmitted(gateway: str, client_id: int) -> QuerySet[Order]:
     """Legs in doubt of a bracket none of whose legs the broker lists."""
     legs = _in_doubt(_ours(gateway, client_id)).exclude(role=Role.SINGLE)
-    known = Order.objects.filter(perm_id__isnull=False).values("request_id")
-    return legs.exclude(request_id__in=known)
+    return legs.filter(~Exists(Order.objects.filter(request=OuterRef("request"), perm_id__isnull=False)))
 
 
 def _doubt(orders: Iterable[Order], *, origin: journal.Origin) -> None:

@@ -23,6 +23,7 @@ from tests.orders.builders import (
     placed,
     session_row,
 )
+from tests.orders.factories import external_order
 
 pytestmark = pytest.mark.django_db
 
@@ -263,6 +264,7 @@ def test_disowned_counts_on_the_connection_of_now(broker, desk, sent, quick, cod
 
 
 def test_unlisted_legs_of_a_bracket_are_cancelled_and_disowned(broker, desk, quick):
+    external_order()  # an order with a permId and without a request must not hide the legs
     orders = placed(*BRACKET)
     dispatch.submit(orders[0].request_id, desk=desk)
     reconnected(broker, offered=3)  # it holds two legs back, for want of the third
