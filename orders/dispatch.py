@@ -21,11 +21,12 @@ from django.db import DatabaseError, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
+from accounts import clock
 from accounts.models import GatewaySession
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
-from orders import clock, events, exposure, journal, kill_points, risk, stamps
+from orders import events, exposure, journal, kill_points, risk, stamps
 from orders.desk import Desk
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
