@@ -128,7 +128,7 @@ def gateway_calendar(
 
 def refuse_too_short(name: str, seconds: float, *, least: float) -> None:
     """What is asked for more often than that is a load on the gateway and tells nothing new."""
-    if not seconds >= least:  # so that NaN is refused too
+    if seconds < least:
         raise ImproperlyConfigured(f"{name}={seconds:g} is too short: {least:g} or more.")
 
 
