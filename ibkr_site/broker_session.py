@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import psycopg
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Max
 from django.db.models.functions import Greatest
@@ -23,6 +24,7 @@ from django.utils import timezone
 
 from accounts.live import LiveBook
 from accounts.models import GatewaySession
+from gateway.errors import WrongAccount
 from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from ibkr_site import checks
@@ -185,6 +187,8 @@ class Owner:
                 session=name,
                 connection=number,
             )
+        except ImproperlyConfigured as refusal:
+            raise WrongAccount(str(refusal)) from refusal
         finally:
             connection.close()
 
