@@ -5,11 +5,11 @@ from typing import ClassVar
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from accounts.clock import database_now
 from accounts.display import amount, badge, moment
 from accounts.freshness import standing_of
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
@@ -56,7 +56,7 @@ class GatewaySessionAdmin(ReviewAdmin):
     @admin.display(description="reason")
     def explanation(self, session: GatewaySession) -> str:
         # The row says what the worker last knew; a worker that died could not write that it did.
-        return standing_of(session, now=timezone.now()).reason or "in order"
+        return standing_of(session, now=database_now()).reason or "in order"
 
     @admin.display(description="since (UTC)")
     def since(self, session: GatewaySession) -> str:

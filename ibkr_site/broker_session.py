@@ -123,7 +123,10 @@ class Owner:
             sweep.sweep(own)
             book.flush()
 
-        chores = (sweep_and_flush, sweep.inquire)
+        def sign_of_life(_: desk.Desk) -> None:  # in a thread of its own: the others may wait for the broker
+            book.sign_of_life()
+
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores

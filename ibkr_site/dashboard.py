@@ -5,8 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 
+from accounts.clock import database_now
 from accounts.display import badge
 from accounts.freshness import standing_of
 from accounts.models import GatewaySession
@@ -73,7 +73,7 @@ def _list_of(model: str) -> str:
 
 
 def _session(row: GatewaySession) -> dict[str, Any]:
-    standing = standing_of(row, now=timezone.now())
+    standing = standing_of(row, now=database_now())
     stale = not standing.fresh and row.state == "READY"
     return {
         "row": row,

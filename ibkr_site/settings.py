@@ -277,6 +277,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": EXECUTION_SYNC_SECONDS,
         "options": {"queue": GATEWAY_QUEUE, "expires": EXECUTION_SYNC_SECONDS},
     },
+    # Rung for more often than one is due, so that one that could not be taken is not missed for long.
+    "snapshot accounts": {
+        "task": "orders.tasks.snapshot_accounts",
+        "schedule": min(SNAPSHOT_SECONDS, 15.0),
+        "options": {"queue": GATEWAY_QUEUE, "expires": min(SNAPSHOT_SECONDS, 15.0)},
+    },
     "sweep": {
         "task": "orders.tasks.sweep",
         "schedule": SWEEP_SECONDS,

@@ -15,8 +15,8 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef
-from django.utils import timezone
 
+from accounts.clock import database_now
 from accounts.freshness import NoAccountYet, chosen_account, standing
 from accounts.models import GatewaySession, Position
 from gateway import dialect
@@ -53,7 +53,7 @@ class Ledger:
 
 def read(symbol: str = "") -> Ledger:
     """The ledger of our account, connected or not; empty before the first connection. Raises: NoAccount."""
-    now = timezone.now()
+    now = database_now()
     found = standing(settings.GATEWAY_NAME, now=now)
     session = found.session
     if session is None:
