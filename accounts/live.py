@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import Error, transaction
-from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import F, Q, QuerySet
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
@@ -190,6 +191,6 @@ class LiveBook:
         gone.update(quantity=0, market_value=0, as_of=started_at)
 
 
-def _by_the_database(moment: datetime) -> "ExpressionWrapper[DateTimeField[Any, Any]]":
+def _by_the_database(moment: datetime) -> Combinable:
     """That moment by the database's clock: who reads it compares it with that one, and ours may be wrong."""
-    return ExpressionWrapper(Now() - (timezone.now() - moment), output_field=DateTimeField())
+    return Now() - (timezone.now() - moment)

@@ -8,7 +8,6 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts import figures, headers, schema
-from accounts.clock import database_now
 from accounts.freshness import chosen_account, require_fresh
 from accounts.serializers import AccountOutput, PositionsOutput
 
@@ -18,7 +17,7 @@ class AccountViewSet(GenericViewSet[Any]):
 
     @schema.ACCOUNT
     def list(self, request: Request) -> Response:
-        require_fresh(settings.GATEWAY_NAME, now=database_now())
+        require_fresh(settings.GATEWAY_NAME)
         account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
         funds = figures.funds(account)
         return Response(self.get_serializer(funds).data, headers=headers.as_of(funds.as_of))
@@ -29,7 +28,7 @@ class PositionViewSet(GenericViewSet[Any]):
 
     @schema.POSITIONS
     def list(self, request: Request) -> Response:
-        session = require_fresh(settings.GATEWAY_NAME, now=database_now())
+        session = require_fresh(settings.GATEWAY_NAME)
         account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
         positions = {"positions": figures.holdings(account)}
         return Response(self.get_serializer(positions).data, headers=headers.as_of(figures.kept_in_step_until(session)))

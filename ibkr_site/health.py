@@ -10,7 +10,6 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.clock import database_now
 from accounts.freshness import standing
 from accounts.models import GatewaySession
 from orders.models import Order
@@ -84,7 +83,7 @@ def live(request: Request) -> Response:
 def ready(request: Request) -> Response:
     """200 when an order placed now would be sent; 503 with every reason why not. An order in doubt is none."""
     try:
-        found = standing(settings.GATEWAY_NAME, now=database_now())
+        found = standing(settings.GATEWAY_NAME)
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).count()
     except Error as error:
         reason = f"database: {type(error).__name__}; is PostgreSQL running at DATABASE_URL?"

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.conf import settings
 
-from accounts.clock import database_now
 from accounts.freshness import chosen_account, standing
 from orders import answers, intake, kill_points, outcomes, tasks, waiting
 from orders.answers import Answer
@@ -35,7 +34,7 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
 
     Raises, with nothing persisted: NoAccount, KeyReused, KeyInProgress, Replay.
     """
-    connected = standing(settings.GATEWAY_NAME, now=database_now()).fresh
+    connected = standing(settings.GATEWAY_NAME).fresh
     placement = Placement(
         account=chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT),
         symbol=terms["symbol"],

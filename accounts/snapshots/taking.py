@@ -96,8 +96,7 @@ def latest_moment(session: GatewaySession) -> datetime:
 
 def take(gateway: str, *, due_at: datetime) -> Taken:
     """Keep what every account of the gateway is worth and holds now. Raises: Skipped, with nothing stored."""
-    now = database_now()
-    found = standing(gateway, now=now)
+    found = standing(gateway)
     if found.session is None or not found.fresh:
         raise Skipped(found.reason)
     session = found.session
@@ -109,7 +108,7 @@ def take(gateway: str, *, due_at: datetime) -> Taken:
         already = set(there.values_list("account_id", flat=True))
         wanted = [account for account in locked if account.pk not in already]
         _require_listed(session, wanted)
-        snapshots = tuple(_store(account, session, due_at=due_at, now=now) for account in wanted)
+        snapshots = tuple(_store(account, session, due_at=due_at, now=found.at) for account in wanted)
     return Taken(due_at=due_at, snapshots=snapshots, already=len(already))
 
 
