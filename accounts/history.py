@@ -27,8 +27,8 @@ class GatewayStateChange(models.Model):
             models.UniqueConstraint(fields=["session", "epoch", "at", "state", "cause"], name="one_row_per_change"),
         ]
         indexes = [
-            # The newest first, of one session: the dashboard and the list.
-            models.Index(fields=["session", "at"], name="session_changes_by_time"),
+            # The newest first: the list, and of the few sessions there are the dashboard's.
+            models.Index(fields=["at"], name="session_changes_by_time"),
         ]
         triggers = APPEND_ONLY
 

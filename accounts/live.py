@@ -96,11 +96,12 @@ class LiveBook:
         changes: dict[str, Any] = {
             "state": report.state,
             "reason": report.reason,
-            "cause": report.cause,
             "state_since": report.received_at,
             "away_since": None if ready else Coalesce(F("away_since"), _by_the_database(report.received_at)),
             "connection": report.connection,
         }
+        if ready or report.cause:  # while it tries again, what made it fail stays known
+            changes["cause"] = report.cause
         if report.time_zone:
             changes["time_zone"] = report.time_zone
         if report.accounts:

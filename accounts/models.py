@@ -21,7 +21,7 @@ class GatewaySession(models.Model):
     endpoint = models.CharField(max_length=120, help_text="host:port of the gateway")
     state = models.CharField(max_length=16, default="DISCONNECTED")
     reason = models.TextField(blank=True, help_text="why the session is in this state")
-    cause = models.CharField(max_length=20, blank=True, help_text="the same for machines")
+    cause = models.CharField(max_length=20, blank=True, help_text="why it was not READY last, for machines")
     state_since = models.DateTimeField()
     away_since = models.DateTimeField(null=True, blank=True, help_text="since when it is not READY; empty while it is")
     owner_seen_at = models.DateTimeField(null=True, blank=True, help_text="last sign of life of the gateway worker")

@@ -15,9 +15,15 @@ register.filter(display.moment)
 
 
 @register.filter
-def price(value: Decimal) -> str:
+def price(value: Decimal | None) -> str:
     """A computed price, rounded."""
     return display.amount(value, places=4)
+
+
+@register.filter
+def money(value: Decimal | None) -> str:
+    """An amount to the cent."""
+    return display.amount(value, places=2)
 
 
 @register.filter
