@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.admin import TabularInline
 
 from accounts.clock import database_now
-from accounts.display import NOTHING, amount, moment
+from accounts.display import NOTHING, amount, moment, money
 from accounts.models import BrokerAccount
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin
 from accounts.snapshots import drawing, series
@@ -75,13 +75,13 @@ class HeldThen(TabularInline):
 
     @admin.display(description="market value")
     def worth(self, position: PositionSnapshot) -> str:
-        return amount(position.market_value, places=2)
+        return money(position.market_value)
 
 
 def _column(name: str, label: str) -> Any:
     @admin.display(description=label)
     def shown(snapshot: AccountSnapshot) -> str:
-        return amount(getattr(snapshot, name), places=2)
+        return money(getattr(snapshot, name))
 
     return shown
 
@@ -171,7 +171,7 @@ def _chart(found: series.Series, name: str) -> drawing.Drawing:
 def _around(account: str) -> dict[str, Any]:
     """What stands beside the charts: the latest snapshot, and what was skipped last."""
     latest = AccountSnapshot.objects.filter(account=account).order_by("-taken_at").first()
-    figures = [(label, amount(getattr(latest, name), places=2)) for name, label in FIGURES] if latest else []
+    figures = [(label, money(getattr(latest, name))) for name, label in FIGURES] if latest else []
     held = latest.positions.order_by("symbol", "con_id") if latest else PositionSnapshot.objects.none()
     skipped = SkippedSnapshot.objects.filter(session__broker_accounts=account).order_by("-due_at")[:SKIPS_SHOWN]
     return {"latest": latest, "figures": figures, "held": held, "skipped": skipped, "nothing": NOTHING}

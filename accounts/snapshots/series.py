@@ -7,6 +7,7 @@ a million rows cost what a thousand do. A piece without a snapshot has no point,
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 from django.db.models import Max, Min
@@ -55,8 +56,8 @@ def read(account: str, *, over: str, now: datetime, pieces: int = POINTS) -> Ser
     if span is None:
         bounds = AccountSnapshot.objects.filter(account=account).aggregate(first=Min("taken_at"), last=Max("taken_at"))
         first = bounds["first"] or now
-        span = max(now - first, timedelta(hours=1)) + timedelta(seconds=1)  # the first one is in it
-    parameters = {"account": account, "begins": now - span, "width": span / pieces, "pieces": pieces}
+        span = max(now - first, timedelta(minutes=10)) + timedelta(seconds=1)  # the first one is in it
+    parameters: dict[str, Any] = {"account": account, "begins": now - span, "width": span / pieces, "pieces": pieces}
     with connection.cursor() as cursor:
         cursor.execute(SQL, parameters)
         points = tuple(Point(*row) for row in cursor.fetchall())

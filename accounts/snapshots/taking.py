@@ -75,7 +75,7 @@ def take_due(broker: Broker, *, gateway: str) -> Taken | None:
     except (GatewayError, Skipped) as problem:
         skip(gateway, due_at=due_at, reason=str(problem))
         return None
-    log.info("%d snapshot(s) taken for %s", len(taken.snapshots), due_at)
+    log.debug("%d snapshot(s) taken for %s", len(taken.snapshots), due_at)
     return taken
 
 

@@ -12,18 +12,13 @@ register = template.Library()
 
 register.filter(display.amount)
 register.filter(display.moment)
+register.filter(display.money)
 
 
 @register.filter
 def price(value: Decimal | None) -> str:
     """A computed price, rounded."""
     return display.amount(value, places=4)
-
-
-@register.filter
-def money(value: Decimal | None) -> str:
-    """An amount to the cent."""
-    return display.amount(value, places=2)
 
 
 @register.filter

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.clock import database_now
-from accounts.display import amount, moment
+from accounts.display import moment, money
 from accounts.models import GatewaySession
 from accounts.snapshots import taking
 from accounts.snapshots.models import AccountSnapshot
@@ -45,8 +45,8 @@ class Command(BaseCommand):
 
 
 def _line(snapshot: AccountSnapshot) -> str:
-    worth = amount(snapshot.position_value, places=2)
+    worth = money(snapshot.position_value)
     return (
-        f"{snapshot.account_id}: net liquidation {amount(snapshot.net_liquidation, places=2)} {snapshot.currency}, "
+        f"{snapshot.account_id}: net liquidation {money(snapshot.net_liquidation)} {snapshot.currency}, "
         f"{snapshot.position_count} position(s) worth {worth}, as of {moment(snapshot.as_of)} UTC"
     )
