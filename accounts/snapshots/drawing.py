@@ -22,6 +22,7 @@ TIME_STEPS = (
     (timedelta(days=1), "%d %b"),
     (timedelta(days=7), "%d %b"),
     (timedelta(days=30), "%d %b %Y"),
+    (timedelta(days=60), "%b %Y"),
     (timedelta(days=180), "%b %Y"),
     (timedelta(days=730), "%Y"),
 )

@@ -57,8 +57,10 @@ def read(account: str, *, over: str, now: datetime, pieces: int = POINTS) -> Ser
         bounds = AccountSnapshot.objects.filter(account=account).aggregate(first=Min("taken_at"), last=Max("taken_at"))
         first = bounds["first"] or now
         span = max(now - first, timedelta(minutes=10)) + timedelta(seconds=1)  # the first one is in it
-    parameters: dict[str, Any] = {"account": account, "begins": now - span, "width": span / pieces, "pieces": pieces}
+    width = span / pieces + timedelta(microseconds=1)  # rounded up, so that the last piece reaches to now
+    begins = now - pieces * width
+    parameters: dict[str, Any] = {"account": account, "begins": begins, "width": width, "pieces": pieces}
     with connection.cursor() as cursor:
         cursor.execute(SQL, parameters)
         points = tuple(Point(*row) for row in cursor.fetchall())
-    return Series(begins=now - span, ends=now, points=points)
+    return Series(begins=begins, ends=now, points=points)
