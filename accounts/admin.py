@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.clock import database_now
+from accounts import clock
 from accounts.diagnosis import Diagnosis, diagnose
 from accounts.display import amount, badge, moment
 from accounts.freshness import standing_of
@@ -60,7 +60,7 @@ class GatewaySessionAdmin(ReviewAdmin):
     @admin.display(description="reason")
     def explanation(self, session: GatewaySession) -> str:
         # The row says what the worker last knew; a worker that died could not write that it did.
-        return standing_of(session, now=database_now()).reason or "in order"
+        return standing_of(session, now=clock.database_now()).reason or "in order"
 
     @admin.display(description="what it is")
     def problem(self, session: GatewaySession) -> str:
@@ -80,7 +80,7 @@ class GatewaySessionAdmin(ReviewAdmin):
 
 
 def _diagnosis(session: GatewaySession) -> Diagnosis:
-    return diagnose(standing_of(session, now=database_now()), calendar=settings.GATEWAY_CALENDAR)
+    return diagnose(standing_of(session, now=clock.database_now()), calendar=settings.GATEWAY_CALENDAR)
 
 
 class ChangedDay(DayFilter):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
-from accounts.clock import database_now
+from accounts import clock
 from accounts.models import GatewaySession
 from gateway.reports import SessionState
 
@@ -37,7 +37,7 @@ class Standing:
 def standing(gateway: str) -> Standing:
     """How the session stands now, by the database's clock; never raises."""
     session = GatewaySession.objects.annotate(read_at=Now()).filter(pk=gateway).first()
-    return standing_of(session, now=session.read_at if session else database_now())
+    return standing_of(session, now=session.read_at if session else clock.database_now())
 
 
 def standing_of(session: GatewaySession | None, *, now: datetime) -> Standing:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
-from accounts.clock import database_now
+from accounts import clock
 from accounts.diagnosis import diagnose
 from accounts.display import badge
 from accounts.freshness import standing_of
@@ -42,7 +42,7 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
     """What the first page shows, to those who may see it. Unfold's DASHBOARD_CALLBACK."""
     if request.user.has_perm("accounts.view_gatewaysession"):
         context["gateway_sessions"] = [_session(row) for row in GatewaySession.objects.order_by("pk")]
-        context["next_pause"] = settings.GATEWAY_CALENDAR.following(database_now())
+        context["next_pause"] = settings.GATEWAY_CALENDAR.following(clock.database_now())
     if request.user.has_perm("orders.view_order"):
         # All but the latest orders are read from the small index of orders that are not at rest.
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).order_by("-pk")
@@ -79,7 +79,7 @@ def _list_of(model: str) -> str:
 
 
 def _session(row: GatewaySession) -> dict[str, Any]:
-    standing = standing_of(row, now=database_now())
+    standing = standing_of(row, now=clock.database_now())
     stale = not standing.fresh and row.state == "READY"
     return {
         "row": row,

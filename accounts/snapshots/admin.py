@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import TabularInline
 
-from accounts.clock import database_now
+from accounts import clock
 from accounts.display import NOTHING, amount, moment, money
 from accounts.models import BrokerAccount
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin
@@ -152,7 +152,7 @@ class AccountSnapshotAdmin(ReviewAdmin):
 
 
 def _drawn(account: str, *, over: str) -> dict[str, Any]:
-    found = series.read(account, over=over, now=database_now())
+    found = series.read(account, over=over, now=clock.database_now())
     charts = [
         (label, _chart(found, name))
         for name, label in CHARTS

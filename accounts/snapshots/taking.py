@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 
-from accounts.clock import database_now
+from accounts import clock
 from accounts.freshness import standing
 from accounts.models import AccountValue, BrokerAccount, GatewayConnection, GatewaySession, Position
 from accounts.snapshots import moments
@@ -87,7 +87,7 @@ def accounts_of(session: GatewaySession) -> list[str]:
 def latest_moment(session: GatewaySession) -> datetime:
     """The moment of the schedule that came last."""
     return moments.latest(
-        database_now(),
+        clock.database_now(),
         every=timedelta(seconds=settings.SNAPSHOT_SECONDS),
         zone=_zone(session.time_zone),
         calendar=settings.GATEWAY_CALENDAR,
@@ -116,7 +116,7 @@ def skip(gateway: str, *, due_at: datetime, reason: str) -> None:
     """Note, once for each moment, that there was none."""
     before = SkippedSnapshot.objects.filter(session_id=gateway).order_by("-due_at").first()
     _, new = SkippedSnapshot.objects.get_or_create(
-        session_id=gateway, due_at=due_at, defaults={"at": database_now(), "reason": reason}
+        session_id=gateway, due_at=due_at, defaults={"at": clock.database_now(), "reason": reason}
     )
     if new and (before is None or before.reason != reason):  # a gateway that is away all weekend is said once
         log.warning("no snapshot for %s: %s", due_at, reason)

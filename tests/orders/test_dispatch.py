@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection, transaction
 
+from accounts import clock
 from accounts.calendar import Calendar, Kind, Window
-from accounts.clock import database_now
 from accounts.models import BrokerAccount, GatewaySession
 from gateway.errors import NotConnected, NothingSent, SendUncertain
 from gateway.reports import SessionState
@@ -419,7 +419,7 @@ def test_whole_bracket_is_left_alone(desk):
 
 def planned(settings, *, begins_in, lasts=timedelta(minutes=5)):
     """A nightly restart so long after now, by the database's clock; without a guard."""
-    at = database_now() + begins_in
+    at = clock.database_now() + begins_in
     window = Window(kind=Kind.RESTART, zone=ZoneInfo("UTC"), at=at.time(), lasts=lasts)
     settings.GATEWAY_CALENDAR = Calendar(windows=(window,))
 

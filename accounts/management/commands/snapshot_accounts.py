@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.clock import database_now
+from accounts import clock
 from accounts.display import moment, money
 from accounts.models import GatewaySession
 from accounts.snapshots import taking
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         session = GatewaySession.objects.filter(pk=gateway).first()
         if session is None:
             raise CommandError("No snapshot was taken: no gateway worker has ever run; start one with make run")
-        due_at = database_now() if options["again"] else taking.latest_moment(session)
+        due_at = clock.database_now() if options["again"] else taking.latest_moment(session)
         try:
             taken = taking.take(gateway, due_at=due_at)
         except taking.Skipped as skipped:
