@@ -30,6 +30,7 @@ from gateway.reports import (
     SessionChanged,
     SessionState,
 )
+from orders import desk, tasks
 
 pytestmark = pytest.mark.django_db
 ACCOUNT = "DU1000001"
@@ -296,6 +297,18 @@ def test_rung_for_it_asks_and_takes_once(told, django_assert_num_queries):
     with django_assert_num_queries(3):
         assert taking.take_due(told, gateway="default") is None
     assert (len(told.asked), AccountSnapshot.objects.count()) == (2, 1)
+
+
+def test_the_task_is_for_the_owner_of_the_session(told):
+    tasks.snapshot_accounts()
+    assert not AccountSnapshot.objects.exists()
+
+    desk.open_desk(desk.Desk(broker=told, gateway="default", client_id=17, epoch=3))
+    try:
+        tasks.snapshot_accounts()
+    finally:
+        desk.close_desk()
+    assert AccountSnapshot.objects.count() == 1
 
 
 def test_rung_for_before_the_first_connection():
