@@ -2,18 +2,22 @@
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from accounts import clock
+from accounts.diagnosis import Diagnosis, diagnose
 from accounts.display import amount, badge, moment
 from accounts.freshness import standing_of
+from accounts.history import GatewayStateChange
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
-from accounts.review import AccountFilter, ReviewAdmin, SymbolFilter
+from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
+from accounts.snapshots import admin as snapshots_admin  # noqa: F401 - Django looks for pages in this module only
 
 admin.site.unregister([User, Group])
 
@@ -33,9 +37,9 @@ class ReviewerGroupAdmin(GroupAdmin, ModelAdmin):
 @admin.register(GatewaySession)
 class GatewaySessionAdmin(ReviewAdmin):
     list_display = ("name", "current_state", "explanation", "since", "heard", "client_id", "endpoint", "epoch")
-    readonly_fields = ("current_state", "explanation", "since", "heard")
+    readonly_fields = ("current_state", "problem", "explanation", "advice", "since", "heard")
     fieldsets: ClassVar = [
-        (None, {"fields": ("name", "current_state", "explanation", "since", "heard")}),
+        (None, {"fields": ("name", "current_state", "problem", "explanation", "advice", "since", "heard")}),
         ("Connection", {"fields": ("endpoint", "client_id", "epoch", "connection", "next_order_id", "accounts")}),
         (
             "Answers",
@@ -56,7 +60,15 @@ class GatewaySessionAdmin(ReviewAdmin):
     @admin.display(description="reason")
     def explanation(self, session: GatewaySession) -> str:
         # The row says what the worker last knew; a worker that died could not write that it did.
-        return standing_of(session, now=timezone.now()).reason or "in order"
+        return standing_of(session, now=clock.database_now()).reason or "in order"
+
+    @admin.display(description="what it is")
+    def problem(self, session: GatewaySession) -> str:
+        return _diagnosis(session).words
+
+    @admin.display(description="what to do")
+    def advice(self, session: GatewaySession) -> str:
+        return _diagnosis(session).what_to_do
 
     @admin.display(description="since (UTC)")
     def since(self, session: GatewaySession) -> str:
@@ -65,6 +77,35 @@ class GatewaySessionAdmin(ReviewAdmin):
     @admin.display(description="last heard (UTC)")
     def heard(self, session: GatewaySession) -> str:
         return moment(session.heard_at)
+
+
+def _diagnosis(session: GatewaySession) -> Diagnosis:
+    return diagnose(standing_of(session, now=clock.database_now()), calendar=settings.GATEWAY_CALENDAR)
+
+
+class ChangedDay(DayFilter):
+    column = "at"
+
+
+@admin.register(GatewayStateChange)
+class GatewayStateChangeAdmin(ReviewAdmin):
+    """What each session went through, the newest first."""
+
+    list_display = ("moment_of", "session", "current_state", "reason", "cause", "epoch", "connection")
+    list_select_related = ("session",)
+    list_filter = (ChangedDay,)
+    ordering = ("-at", "-pk")
+    sortable_by = ("moment_of",)
+    fields = ("moment_of", "session", "current_state", "reason", "cause", "epoch", "connection")
+    readonly_fields = ("moment_of", "current_state")
+
+    @admin.display(description="at (UTC)", ordering="at")
+    def moment_of(self, change: GatewayStateChange) -> str:
+        return moment(change.at)
+
+    @admin.display(description="state")
+    def current_state(self, change: GatewayStateChange) -> SafeString:
+        return badge(change.state, change.state.replace("_", " ").capitalize())
 
 
 @admin.register(BrokerAccount)

@@ -5,3 +5,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Accounts"
+
+    def import_models(self) -> None:
+        super().import_models()
+        from accounts import history  # noqa: F401
+        from accounts.snapshots import models  # noqa: F401

@@ -21,6 +21,11 @@ def amount(value: Decimal | None, *, places: int = 8) -> str:
     return f"{round(value, places).normalize():,f}"
 
 
+def money(value: Decimal | None) -> str:
+    """An amount of money to the cent."""
+    return NOTHING if value is None else f"{value:,.2f}"
+
+
 def moment(value: datetime | None) -> str:
     """A time to the second, in UTC."""
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if value else NOTHING

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models.functions import Now
+
+from accounts import clock
 from accounts.models import GatewaySession
 from gateway.reports import SessionState
 
@@ -23,32 +26,34 @@ class NoAccountYet(NoAccount):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The session's row together with whether it can be trusted now."""
+    """The session's row together with whether it can be trusted at that time."""
 
     session: GatewaySession | None
     fresh: bool
     reason: str
+    at: datetime
 
 
-def standing(gateway: str, *, now: datetime) -> Standing:
-    """How the session stands; never raises."""
-    return standing_of(GatewaySession.objects.filter(pk=gateway).first(), now=now)
+def standing(gateway: str) -> Standing:
+    """How the session stands now, by the database's clock; never raises."""
+    session = GatewaySession.objects.annotate(read_at=Now()).filter(pk=gateway).first()
+    return standing_of(session, now=session.read_at if session else clock.database_now())
 
 
 def standing_of(session: GatewaySession | None, *, now: datetime) -> Standing:
-    """The same for a row at hand."""
+    """The same for a row at hand. `now` is by the database's clock, as `heard_at` is."""
     if session is None:
-        return Standing(None, False, "no gateway worker has reported yet: start one")
+        return Standing(None, False, "no gateway worker has reported yet: start one", now)
     if session.state != SessionState.READY:
-        return Standing(session, False, session.reason or f"the session is {session.state}")
+        return Standing(session, False, session.reason or f"the session is {session.state}", now)
     if session.heard_at is None or now - session.heard_at > HEARD_WITHIN:
-        return Standing(session, False, "the gateway worker has not reported for some seconds")
-    return Standing(session, True, session.reason)
+        return Standing(session, False, "the gateway worker has not reported for some seconds", now)
+    return Standing(session, True, session.reason, now)
 
 
-def require_fresh(gateway: str, *, now: datetime) -> GatewaySession:
+def require_fresh(gateway: str) -> GatewaySession:
     """The session's row. Raises: NotConnected."""
-    found = standing(gateway, now=now)
+    found = standing(gateway)
     if found.session is None or not found.fresh:
         raise NotConnected(found.reason)
     return found.session

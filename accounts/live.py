@@ -6,12 +6,17 @@ written together; positions and the session's state are written at once.
 
 import logging
 import threading
+import time
 from datetime import datetime
+from typing import Any
 
-from django.db import Error
+from django.db import Error, transaction
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Greatest
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Greatest, Now
+from django.utils import timezone
 
+from accounts.history import GatewayStateChange
 from accounts.models import AccountValue, BrokerAccount, GatewayConnection, GatewaySession, Position
 from gateway.reports import (
     AccountValueReport,
@@ -22,9 +27,12 @@ from gateway.reports import (
     Query,
     Report,
     SessionChanged,
+    SessionState,
 )
 
 log = logging.getLogger(__name__)
+
+SIGN_OF_LIFE_SECONDS = 2.0
 
 
 class LiveBook:
@@ -36,20 +44,21 @@ class LiveBook:
         self._values: dict[tuple[str, str, str], AccountValue] = {}
         self._lock = threading.Lock()
         self._flushing = threading.Lock()  # one after the other, or an older figure could win
+        self._next_sign_of_life = 0.0
 
     def apply(self, report: Report) -> None:
         match report:
             case SessionChanged():
                 self._session_changed(report)
             case Heard():
-                self._sessions().update(heard_at=report.received_at)
+                self._sessions().update(heard_at=_by_the_database(report.received_at))
             case AccountValueReport():
                 self._gather(report)
             case PositionReport():
                 self._position(report, average_cost=report.average_cost)
             case PortfolioReport():
-                prices = {"market_price": report.market_price, "market_value": report.market_value}
-                self._position(report, average_cost=report.average_cost, **prices)
+                worth = {"market_price": report.market_price, "market_value": report.market_value}
+                self._position(report, average_cost=report.average_cost, valued_at=report.received_at, **worth)
             case AnswerComplete():
                 self._answered(report)
 
@@ -72,17 +81,29 @@ class LiveBook:
                     self._values = values | self._values
                 raise
 
+    def sign_of_life(self) -> None:
+        """Say now and then that the owner lives, whatever its session does. Called by one thread."""
+        if time.monotonic() >= self._next_sign_of_life:
+            self._sessions().update(owner_seen_at=Now())
+            self._next_sign_of_life = time.monotonic() + SIGN_OF_LIFE_SECONDS
+
     def _sessions(self) -> QuerySet[GatewaySession]:
         # The last words of an owner that was deposed may come late, and are not about its successor's session.
         return GatewaySession.objects.filter(pk=self.gateway, epoch=self.epoch)
 
     def _session_changed(self, report: SessionChanged) -> None:
-        changes = {
+        ready = report.state is SessionState.READY
+        changes: dict[str, Any] = {
             "state": report.state,
             "reason": report.reason,
             "state_since": report.received_at,
+            "away_since": None if ready else Coalesce(F("away_since"), _by_the_database(report.received_at)),
             "connection": report.connection,
         }
+        if ready or report.cause:  # while it tries again, what made it fail stays known
+            changes["cause"] = report.cause
+        if report.time_zone:
+            changes["time_zone"] = report.time_zone
         if report.accounts:
             changes["accounts"] = list(report.accounts)
             BrokerAccount.objects.bulk_create(
@@ -102,10 +123,24 @@ class LiveBook:
                 ],
                 ignore_conflicts=True,
             )
-        self._sessions().update(**changes)
+        with transaction.atomic():
+            if self._sessions().update(**changes):
+                self._remember(report)
         # Ids only grow: a gateway that rolls its own back must not make us use one twice. True whoever saw it.
         floor = Greatest(F("next_order_id"), report.next_order_id)
         GatewaySession.objects.filter(pk=self.gateway).update(next_order_id=floor)
+
+    def _remember(self, report: SessionChanged) -> None:
+        change = GatewayStateChange(
+            session_id=self.gateway,
+            epoch=self.epoch,
+            connection=report.connection,
+            state=report.state,
+            cause=report.cause,
+            reason=report.reason,
+            at=report.received_at,
+        )
+        GatewayStateChange.objects.bulk_create([change], ignore_conflicts=True)
 
     def _gather(self, report: AccountValueReport) -> None:
         value = AccountValue(
@@ -120,6 +155,10 @@ class LiveBook:
 
     def _position(self, report: PositionReport | PortfolioReport, **figures: object) -> None:
         contract = report.contract
+        if isinstance(report, PositionReport):
+            # What it was worth is not what it is worth: the new value comes a moment later, by itself.
+            held = Position.objects.filter(account=report.account, con_id=contract.con_id)
+            held.exclude(quantity=report.quantity).update(market_value=None, valued_at=None)
         Position.objects.update_or_create(
             account_id=report.account,
             con_id=contract.con_id,
@@ -141,9 +180,18 @@ class LiveBook:
             self._sessions().update(executions_as_of=answer.started_at)
         elif answer.query is Query.POSITIONS:
             self._close_unlisted(answer.started_at)
+            self._sessions().update(positions_as_of=answer.started_at)
+        elif answer.query is Query.ACCOUNT:
+            ours = BrokerAccount.objects.filter(pk=answer.account, session__epoch=self.epoch)
+            ours.update(figures_as_of=answer.started_at)
 
     def _close_unlisted(self, started_at: datetime) -> None:
         """A complete list that leaves a holding out says that there is none."""
         ours = Q(account__session_id=self.gateway)
         gone = Position.objects.filter(ours, as_of__lt=started_at).exclude(quantity=0)
         gone.update(quantity=0, market_value=0, as_of=started_at)
+
+
+def _by_the_database(moment: datetime) -> Combinable:
+    """That moment by the database's clock: who reads it compares it with that one, and ours may be wrong."""
+    return Now() - (timezone.now() - moment)

@@ -1,6 +1,9 @@
 """The broker's accounts, what they hold now, and the session through which we know it.
 
-Rows here are the latest word of the broker with the time it was said; history lives in the orders' trail.
+Rows here are the latest word of the broker with the time it was said. What was before is kept in the orders' trail, in
+accounts.history and in accounts.snapshots.
+
+Times that are compared with the present (`heard_at`, `away_since`, `owner_seen_at`) are by the database's clock.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -18,12 +21,17 @@ class GatewaySession(models.Model):
     endpoint = models.CharField(max_length=120, help_text="host:port of the gateway")
     state = models.CharField(max_length=16, default="DISCONNECTED")
     reason = models.TextField(blank=True, help_text="why the session is in this state")
+    cause = models.CharField(max_length=20, blank=True, help_text="why it was not READY last, for machines")
     state_since = models.DateTimeField()
+    away_since = models.DateTimeField(null=True, blank=True, help_text="since when it is not READY; empty while it is")
+    owner_seen_at = models.DateTimeField(null=True, blank=True, help_text="last sign of life of the gateway worker")
+    time_zone = models.CharField(max_length=60, blank=True, help_text="the gateway's own, in which its day ends")
     epoch = models.BigIntegerField(default=0)
     connection = models.IntegerField(default=0)
     accounts = ArrayField(models.CharField(max_length=20), default=list, blank=True)
     next_order_id = models.BigIntegerField(default=1, help_text="lowest order id not yet reserved; never goes down")
     heard_at = models.DateTimeField(null=True, blank=True, help_text="when the broker last said anything")
+    positions_as_of = models.DateTimeField(null=True, blank=True, help_text="when all of them were last asked for")
     # Counted, not timed: whoever wants a list raises the first number and waits for the second to reach it, so that
     # the clocks of two machines need not agree.
     open_orders_wanted = models.BigIntegerField(default=0)
@@ -63,6 +71,7 @@ class BrokerAccount(models.Model):
 
     id = models.CharField("account", primary_key=True, max_length=20)
     session = models.ForeignKey(GatewaySession, on_delete=models.PROTECT, related_name="broker_accounts")
+    figures_as_of = models.DateTimeField(null=True, blank=True, help_text="when all figures were last asked for")
     first_seen_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -100,6 +109,7 @@ class Position(models.Model):
     average_cost = models.DecimalField(max_digits=24, decimal_places=8, null=True, blank=True)
     market_price = models.DecimalField(max_digits=24, decimal_places=8, null=True, blank=True)
     market_value = models.DecimalField(max_digits=24, decimal_places=8, null=True, blank=True)
+    valued_at = models.DateTimeField(null=True, blank=True, help_text="empty until the worth of this quantity was told")
     as_of = models.DateTimeField()
 
     class Meta:

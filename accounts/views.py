@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -18,7 +17,7 @@ class AccountViewSet(GenericViewSet[Any]):
 
     @schema.ACCOUNT
     def list(self, request: Request) -> Response:
-        require_fresh(settings.GATEWAY_NAME, now=timezone.now())
+        require_fresh(settings.GATEWAY_NAME)
         account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
         funds = figures.funds(account)
         return Response(self.get_serializer(funds).data, headers=headers.as_of(funds.as_of))
@@ -29,7 +28,7 @@ class PositionViewSet(GenericViewSet[Any]):
 
     @schema.POSITIONS
     def list(self, request: Request) -> Response:
-        session = require_fresh(settings.GATEWAY_NAME, now=timezone.now())
+        session = require_fresh(settings.GATEWAY_NAME)
         account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
         positions = {"positions": figures.holdings(account)}
         return Response(self.get_serializer(positions).data, headers=headers.as_of(figures.kept_in_step_until(session)))

@@ -6,7 +6,8 @@
     ├── SendUncertain          bytes may have left; the outcome must be asked for, never assumed
     ├── QueryFailed            a question got no complete answer; it says nothing about what exists
     │   └── QueryTimedOut      the end marker did not come in time
-    └── ContractNotFound       the broker knows no such contract, or more than one
+    ├── ContractNotFound       the broker knows no such contract, or more than one
+    └── WrongAccount           the gateway serves accounts that this installation must not touch
 
 The difference between the first two is what the placement protocol rests on: see docs/architecture.md.
 """
@@ -34,6 +35,10 @@ class QueryFailed(GatewayError):
 
 class QueryTimedOut(QueryFailed):
     """The end marker of an answer did not arrive in time."""
+
+
+class WrongAccount(GatewayError):
+    """The login at the gateway is not the one this installation is for."""
 
 
 class ContractNotFound(GatewayError):

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 
 from gateway.broker import SessionStatus
 from gateway.delivery import Delivery
-from gateway.errors import NotConnected
+from gateway.errors import NotConnected, WrongAccount
 from gateway.link import Endpoint, Link, LinkLost, Watcher
 from gateway.pacing import Pacer
-from gateway.reports import Heard, SessionChanged, SessionState
+from gateway.reports import Cause, Heard, SessionChanged, SessionState
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Keeper:
         self._heard_reported = 0.0
         self._failed_attempts = 0
         self._announce = True
-        self._outcome: Future[str] | None = None
+        self._outcome: Future[BaseException | None] | None = None
         self.recovery: threading.Thread | None = None
 
     def status(self) -> SessionStatus:
@@ -101,8 +101,8 @@ class Keeper:
     async def keep(self) -> None:
         """Connect and reconnect until cancelled."""
         while True:
-            reason = await self._one_connection()
-            self._move(SessionState.DISCONNECTED, reason)
+            loss = await self._one_connection()
+            self._move(SessionState.DISCONNECTED, str(loss), loss.cause)
             pause = min(self._timing.last_retry, self._timing.first_retry * 2 ** min(self._failed_attempts, 16))
             self._failed_attempts += 1
             # Half of the pause is chance: sessions that lost the same gateway do not return in step.
@@ -112,9 +112,9 @@ class Keeper:
         """Say why the keeping ended; nothing is connected any more."""
         self._failed_attempts = 0
         self._announce = True
-        self._move(SessionState.DISCONNECTED, reason)
+        self._move(SessionState.DISCONNECTED, reason, Cause.STOPPED)
 
-    async def _one_connection(self) -> str:
+    async def _one_connection(self) -> LinkLost:
         """From the attempt to the loss, and why it was lost."""
         if self._announce:
             self._announce = False
@@ -122,7 +122,7 @@ class Keeper:
         watcher = Watcher(
             heard=self._heard,
             report=self._delivery.put,
-            broken=lambda words: self._move(SessionState.LINK_DOWN, words),
+            broken=lambda words: self._move(SessionState.LINK_DOWN, words, Cause.LINK_DOWN),
             restored=lambda words: self._move(SessionState.RECOVERING, words),
         )
         link = Link(self._endpoint, self._connection + 1, watcher)
@@ -131,7 +131,7 @@ class Keeper:
             self._accept(link)
             return await self._attend(link)
         except LinkLost as loss:
-            return str(loss)
+            return loss
         finally:
             self._next_order_id = max(self._next_order_id, link.next_order_id)
             self._link = None
@@ -139,14 +139,15 @@ class Keeper:
 
     def _accept(self, link: Link) -> None:
         if self._account and self._account not in link.accounts:
-            raise LinkLost(f"account {self._account} is none of this login's ({', '.join(link.accounts)})")
+            served = ", ".join(link.accounts)
+            raise LinkLost(f"account {self._account} is none of this login's ({served})", Cause.WRONG_ACCOUNT)
         self._accounts = link.accounts
         self._connection = link.number
         self._link = link
         self._announce = True
         self._heard(link.heard_at_utc)
 
-    async def _attend(self, link: Link) -> str:
+    async def _attend(self, link: Link) -> LinkLost:
         chores = [asyncio.create_task(self._keep_ready(link)), asyncio.create_task(self._keep_heard(link))]
         for chore in chores:
             chore.add_done_callback(lambda ended: _report_failure(ended, link))
@@ -165,19 +166,21 @@ class Keeper:
             self._move(SessionState.RECOVERING, link.disturbance or "asking the broker what happened meanwhile")
             problem = await self._recovered(link)
             if not link.disturbed.is_set():
-                if problem:
-                    link.lose(f"recovery failed: {problem}")
+                if problem is not None:
+                    wrong = isinstance(problem, WrongAccount)
+                    cause = Cause.WRONG_ACCOUNT if wrong else Cause.RECOVERY_FAILED
+                    link.lose(f"recovery failed: {str(problem) or type(problem).__name__}", cause)
                     return
                 self._failed_attempts = 0
                 self._move(SessionState.READY, "")
             await link.disturbed.wait()
 
-    async def _recovered(self, link: Link) -> str:
-        """Run the recovery in a thread of its own; why it failed, or nothing."""
+    async def _recovered(self, link: Link) -> BaseException | None:
+        """Run the recovery in a thread of its own; what it failed of, or nothing."""
         if self._outcome is not None:
             # That of a connection lost meanwhile may still be at it; its questions fail, so it will end.
             await asyncio.wait([asyncio.wrap_future(self._outcome)])
-        outcome: Future[str] = Future()
+        outcome: Future[BaseException | None] = Future()
         outcome.set_running_or_notify_cancel()
 
         def run() -> None:
@@ -185,9 +188,9 @@ class Keeper:
                 self._recover(link.number)
             except BaseException as problem:
                 log.warning("%s: recovery of connection %d failed", self._name, link.number, exc_info=True)
-                outcome.set_result(str(problem) or type(problem).__name__)
+                outcome.set_result(problem)
             else:
-                outcome.set_result("")
+                outcome.set_result(None)
 
         self._outcome = outcome
         self.recovery = threading.Thread(target=run, name=f"{self._name}-recovery", daemon=True)
@@ -219,7 +222,7 @@ class Keeper:
             self._heard_reported = now
             self._delivery.put(Heard(connection=self._connection, received_at=at))
 
-    def _move(self, state: SessionState, reason: str) -> None:
+    def _move(self, state: SessionState, reason: str, cause: Cause = Cause.NONE) -> None:
         if self._standing == (state, reason):
             return
         self._standing = (state, reason)
@@ -232,10 +235,12 @@ class Keeper:
                 received_at=datetime.now(UTC),
                 state=state,
                 reason=reason,
+                cause=cause,
                 server_version=link.server_version if link else 0,
                 next_order_id=self.status().next_order_id,
                 offered_order_id=link.first_offered_order_id if link else 0,
                 accounts=self._accounts,
+                time_zone=str(link.zone) if link and link.zone else "",
             )
         )
 

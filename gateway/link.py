@@ -20,6 +20,7 @@ from gateway.library import Client, Contract, ContractDetails, Order
 from gateway.questions import Questions
 from gateway.reports import (
     FIRST_REQUEST_ID,
+    Cause,
     ErrorReport,
     ExecutionReport,
     OpenOrderReport,
@@ -35,10 +36,16 @@ CLIENT_ID_TAKEN = 326
 LINK_BROKEN = frozenset({1100, 2110})  # between the gateway and the broker; our socket still stands
 LINK_RESTORED = frozenset({1101, 1102})
 CONNECTION_OVER = frozenset({507, 1300})
+# A setting of the gateway's API. The code is that of any request that did not validate: its words tell.
+NOT_VALIDATED, READ_ONLY = 321, "read-only"
 
 
 class LinkLost(Exception):
     """The connection is over, or never came to be; the text says why, in words for people."""
+
+    def __init__(self, why: str, cause: Cause = Cause.CONNECTION_LOST) -> None:
+        super().__init__(why)
+        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ class Link:
         self.first_offered_order_id = 0
         self.heard_at = time.monotonic()
         self.heard_at_utc = datetime.now(UTC)
-        self.lost: asyncio.Future[str] = loop.create_future()
+        self.lost: asyncio.Future[LinkLost] = loop.create_future()
         self.up = asyncio.Event()
         self.up.set()
         self.disturbed = asyncio.Event()
@@ -105,9 +112,9 @@ class Link:
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
         if problem is not None:
-            raise LinkLost(self._words_for(problem, patience)) from problem
+            raise self._loss_from(problem, patience) from problem
         if self.lost.done():
-            raise LinkLost(self.lost.result())
+            raise self.lost.result()
         self.server_version = self.client.serverVersion()
 
     async def close(self) -> None:
@@ -124,10 +131,10 @@ class Link:
         await asyncio.wait({self._closed}, timeout=1.0)
         transport.abort()
 
-    def lose(self, why: str) -> None:
+    def lose(self, why: str, cause: Cause = Cause.CONNECTION_LOST) -> None:
         """This connection is over; whoever serves it is to close it."""
         if not self.lost.done():
-            self.lost.set_result(why)
+            self.lost.set_result(LinkLost(why, cause))
         self.questions.fail_all(why)
 
     def write_orders(self, orders: Sequence[tuple[Contract, Order]]) -> None:
@@ -194,7 +201,10 @@ class Link:
 
     def _react(self, error: ErrorReport) -> None:
         if error.code == CLIENT_ID_TAKEN:
-            self.lose(f"client id {self.endpoint.client_id} is taken by another session")
+            self.lose(f"client id {self.endpoint.client_id} is taken by another session", Cause.CLIENT_ID_TAKEN)
+        elif error.code == NOT_VALIDATED and READ_ONLY in error.text.lower():
+            # It would not even list the open orders, so nothing could be recovered on this connection.
+            self.lose("the gateway's API is read-only", Cause.READ_ONLY)
         elif error.code in CONNECTION_OVER:
             self.lose(f"the gateway ended the connection ({error.code}: {error.text})")
         elif error.code in LINK_BROKEN | LINK_RESTORED:
@@ -235,13 +245,14 @@ class Link:
             self.zone = times.zone_of(fields[1]) if len(fields) > 1 else None
             self._greeting = None
 
-    def _words_for(self, problem: BaseException, patience: float) -> str:
+    def _loss_from(self, problem: BaseException, patience: float) -> LinkLost:
         if isinstance(problem, TimeoutError):
             if self.client.conn.numBytesSent:
-                return f"{self.endpoint} takes connections but did not answer within {patience:g} s"
-            return f"{self.endpoint} could not be reached within {patience:g} s"
+                why = f"{self.endpoint} takes connections but did not answer within {patience:g} s"
+                return LinkLost(why, Cause.NOT_ANSWERING)
+            return LinkLost(f"{self.endpoint} could not be reached within {patience:g} s", Cause.UNREACHABLE)
         if isinstance(problem, socket.gaierror):
-            return f"the host name {self.endpoint.host} is not known"
+            return LinkLost(f"the host name {self.endpoint.host} is not known", Cause.UNREACHABLE)
         if isinstance(problem, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(problem):
-            return f"nothing listens on {self.endpoint}"
-        return f"{self.endpoint} cannot be reached: {problem}"
+            return LinkLost(f"nothing listens on {self.endpoint}", Cause.NOT_LISTENING)
+        return LinkLost(f"{self.endpoint} cannot be reached: {problem}", Cause.UNREACHABLE)

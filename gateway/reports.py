@@ -28,6 +28,22 @@ class SessionState(StrEnum):
     LINK_DOWN = "LINK_DOWN"  # the gateway lost its link to the broker (1100); the socket still stands
 
 
+class Cause(StrEnum):
+    """Why the session is not READY, as far as a machine can tell; `reason` says it in words."""
+
+    NONE = ""  # nothing is wrong, or it is over soon
+    STOPPED = "STOPPED"  # we hung up ourselves
+    NOT_LISTENING = "NOT_LISTENING"  # nothing listens at the gateway's address
+    UNREACHABLE = "UNREACHABLE"  # not even that can be told
+    NOT_ANSWERING = "NOT_ANSWERING"  # it takes connections and says nothing
+    CLIENT_ID_TAKEN = "CLIENT_ID_TAKEN"  # error 326
+    READ_ONLY = "READ_ONLY"  # error 321 of a gateway whose API may only look
+    WRONG_ACCOUNT = "WRONG_ACCOUNT"  # the login serves other accounts than it should
+    LINK_DOWN = "LINK_DOWN"  # errors 1100, 2110
+    RECOVERY_FAILED = "RECOVERY_FAILED"  # connected, and what happened meanwhile could not be asked
+    CONNECTION_LOST = "CONNECTION_LOST"
+
+
 class Query(StrEnum):
     """The questions that have an end marker."""
 
@@ -215,10 +231,12 @@ class SessionChanged(Report):
 
     state: SessionState
     reason: str
+    cause: Cause = Cause.NONE
     server_version: int = 0
     next_order_id: int = 0
     offered_order_id: int = 0  # the id the gateway itself named when this connection was made
     accounts: tuple[str, ...] = ()
+    time_zone: str = ""  # the gateway's own, by its IANA name; empty where it is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

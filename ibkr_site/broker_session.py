@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import psycopg
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Max
 from django.db.models.functions import Greatest
@@ -23,6 +24,7 @@ from django.utils import timezone
 
 from accounts.live import LiveBook
 from accounts.models import GatewaySession
+from gateway.errors import WrongAccount
 from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from ibkr_site import checks
@@ -121,7 +123,10 @@ class Owner:
             sweep.sweep(own)
             book.flush()
 
-        chores = (sweep_and_flush, sweep.inquire)
+        def sign_of_life(_: desk.Desk) -> None:  # in a thread of its own: the others may wait for the broker
+            book.sign_of_life()
+
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores
@@ -185,6 +190,8 @@ class Owner:
                 session=name,
                 connection=number,
             )
+        except ImproperlyConfigured as refusal:
+            raise WrongAccount(str(refusal)) from refusal
         finally:
             connection.close()
 

@@ -5,9 +5,13 @@ says what to do. Called from settings, so that no process, not even a shell, sta
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
+
+from accounts import calendar
+from accounts.calendar import Calendar, Kind, Window
 
 # IB Gateway and TWS as installed, and the forwarded ports of the container image in docker-compose.yml.
 LIVE_PORTS = frozenset({4001, 7496, 4003})
@@ -97,3 +101,36 @@ def refuse_wrong_accounts(*, trading_mode: str, chosen: str, served: Sequence[st
                 f"TRADING_MODE is {trading_mode} and the gateway serves account {account}: log in to the other "
                 "account there, or change TRADING_MODE here."
             )
+
+
+def gateway_calendar(
+    *, restart: str, restart_minutes: int, login: str, login_minutes: int, weekend: str, guard_seconds: int
+) -> Calendar:
+    """The pauses that three variables describe; an empty one describes none."""
+    for name, minutes in (("GATEWAY_RESTART_MINUTES", restart_minutes), ("GATEWAY_LOGIN_MINUTES", login_minutes)):
+        if not 1 <= minutes <= 12 * 60:
+            raise ImproperlyConfigured(f"{name}={minutes} must lie between 1 and 720.")
+    if not 0 <= guard_seconds <= 3600:
+        raise ImproperlyConfigured(f"GATEWAY_GUARD_SECONDS={guard_seconds} must lie between 0 and 3600.")
+    wanted: tuple[tuple[str, str, Callable[[str], Window]], ...] = (
+        ("GATEWAY_RESTART", restart, lambda text: calendar.daily(Kind.RESTART, text, lasts=_minutes(restart_minutes))),
+        ("GATEWAY_LOGIN", login, lambda text: calendar.weekly(Kind.LOGIN, text, lasts=_minutes(login_minutes))),
+        ("GATEWAY_WEEKEND", weekend, lambda text: calendar.span(Kind.WEEKEND, text)),
+    )
+    windows = []
+    for name, text, read in wanted:
+        try:
+            windows += [read(text)] if text else []
+        except ValueError as problem:
+            raise ImproperlyConfigured(f"{name}: {problem}.") from problem
+    return Calendar(windows=tuple(windows), guard=timedelta(seconds=guard_seconds))
+
+
+def refuse_too_short(name: str, seconds: float, *, least: float) -> None:
+    """What is asked for more often than that is a load on the gateway and tells nothing new."""
+    if seconds < least:
+        raise ImproperlyConfigured(f"{name}={seconds:g} is too short: {least:g} or more.")
+
+
+def _minutes(count: int) -> timedelta:
+    return timedelta(minutes=count)

@@ -5,10 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 
+from accounts import clock
+from accounts.diagnosis import diagnose
 from accounts.display import badge
 from accounts.freshness import standing_of
+from accounts.history import GatewayStateChange
 from accounts.models import GatewaySession
 from orders import presentation
 from orders.models import Order
@@ -16,6 +18,7 @@ from orders.vocabulary import FINAL, OrderStatus
 
 SHOWN = 20
 LATEST = 10
+CHANGES = 5
 # What stands in the sidebar: (title, icon, model), in the order in which one reviews.
 SECTIONS = {
     "Orders": [
@@ -25,9 +28,11 @@ SECTIONS = {
     ],
     "Broker": [
         ("Sessions", "cable", "accounts.gatewaysession"),
+        ("Session history", "history", "accounts.gatewaystatechange"),
         ("Accounts", "account_balance", "accounts.brokeraccount"),
         ("Account values", "payments", "accounts.accountvalue"),
         ("Positions", "pie_chart", "accounts.position"),
+        ("Snapshots", "show_chart", "accounts.accountsnapshot"),
     ],
     "Access": [("Users", "person", "auth.user"), ("Groups", "group", "auth.group")],
 }
@@ -37,6 +42,7 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
     """What the first page shows, to those who may see it. Unfold's DASHBOARD_CALLBACK."""
     if request.user.has_perm("accounts.view_gatewaysession"):
         context["gateway_sessions"] = [_session(row) for row in GatewaySession.objects.order_by("pk")]
+        context["next_pause"] = settings.GATEWAY_CALENDAR.following(clock.database_now())
     if request.user.has_perm("orders.view_order"):
         # All but the latest orders are read from the small index of orders that are not at rest.
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).order_by("-pk")
@@ -73,10 +79,12 @@ def _list_of(model: str) -> str:
 
 
 def _session(row: GatewaySession) -> dict[str, Any]:
-    standing = standing_of(row, now=timezone.now())
+    standing = standing_of(row, now=clock.database_now())
     stale = not standing.fresh and row.state == "READY"
     return {
         "row": row,
         "state": badge("stale", "Not reporting") if stale else badge(row.state, row.state.replace("_", " ")),
-        "reason": standing.reason,
+        "diagnosis": diagnose(standing, calendar=settings.GATEWAY_CALENDAR),
+        "fresh": standing.fresh,
+        "changes": GatewayStateChange.objects.filter(session=row).order_by("-at", "-pk")[:CHANGES],
     }

@@ -1,16 +1,18 @@
 """Is this process alive, and is the whole ready for orders? Answers for machines, with reasons for people."""
 
+import math
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import Error
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.diagnosis import ADVICE, CRITICAL_AFTER, Diagnosis, Finding, diagnose
 from accounts.freshness import standing
 from accounts.models import GatewaySession
 from orders.models import Order
@@ -27,10 +29,14 @@ class SessionFacts(serializers.Serializer[GatewaySession]):
     """The broker session as its owner last described it."""
 
     state = serializers.CharField()
+    reason = serializers.CharField(help_text="why it is in this state")
     endpoint = serializers.CharField()
     client_id = serializers.IntegerField()
     since = serializers.DateTimeField(source="state_since")
     heard_at = serializers.DateTimeField(allow_null=True)
+    away_since = serializers.DateTimeField(
+        allow_null=True, help_text="since when no order could be sent; null while one can"
+    )
 
 
 class ReadinessOutput(HealthOutput):
@@ -41,6 +47,9 @@ class ReadinessOutput(HealthOutput):
 
 
 class NotReadyOutput(ReadinessOutput):
+    problem = serializers.ChoiceField([finding.value for finding in Finding], allow_null=True)
+    what_to_do = serializers.CharField(help_text="for a person")
+    critical = serializers.BooleanField(help_text=f"away for more than {CRITICAL_AFTER.seconds} s, and not by plan")
     detail = serializers.CharField()
     reasons = serializers.ListField(child=serializers.CharField())
     in_doubt = serializers.IntegerField(allow_null=True, help_text="null while the database is away")
@@ -52,11 +61,33 @@ class NotReadyOutput(ReadinessOutput):
     tags=["Health"],
     responses={"200": HealthOutput},
     examples=[OpenApiExample("Alive", value={"status": "live"}, response_only=True)],
+    methods=["GET"],
 )
-@api_view(["GET"])
+@api_view(["GET", "HEAD"])
 def live(request: Request) -> Response:
     """200 as long as the web process answers at all."""
     return Response({"status": "live"})
+
+
+SAMPLE = {
+    "status": "not ready",
+    "detail": "broker session: nothing listens on 127.0.0.1:4002",
+    "reasons": ["broker session: nothing listens on 127.0.0.1:4002"],
+    "problem": "GATEWAY_AWAY",
+    "what_to_do": ADVICE[Finding.GATEWAY_AWAY].what_to_do,
+    "critical": False,
+    "database": "ok",
+    "session": {
+        "state": "DISCONNECTED",
+        "reason": "nothing listens on 127.0.0.1:4002",
+        "endpoint": "127.0.0.1:4002",
+        "client_id": 17,
+        "since": "2024-01-15T14:30:25.123000Z",
+        "heard_at": "2024-01-15T14:30:24.001000Z",
+        "away_since": "2024-01-15T14:30:25.123000Z",
+    },
+    "in_doubt": 0,
+}
 
 
 @extend_schema(
@@ -64,39 +95,58 @@ def live(request: Request) -> Response:
     summary="Ready for orders?",
     tags=["Health"],
     responses={"200": ReadinessOutput, "503": OpenApiResponse(NotReadyOutput, description="Not ready, with reasons")},
-    examples=[
-        OpenApiExample(
-            "Gateway away",
-            value={
-                "status": "not ready",
-                "detail": "broker session: the gateway refused the connection",
-                "reasons": ["broker session: the gateway refused the connection"],
-                "database": "ok",
-                "session": None,
-                "in_doubt": 0,
-            },
-            response_only=True,
-            status_codes=["503"],
-        )
-    ],
+    examples=[OpenApiExample("Gateway away", value=SAMPLE, response_only=True, status_codes=["503"])],
+    methods=["GET"],
 )
-@api_view(["GET"])
+@api_view(["GET", "HEAD"])
 def ready(request: Request) -> Response:
     """200 when an order placed now would be sent; 503 with every reason why not. An order in doubt is none."""
     try:
-        found = standing(settings.GATEWAY_NAME, now=timezone.now())
+        found = standing(settings.GATEWAY_NAME)
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).count()
     except Error as error:
-        reason = f"database: {type(error).__name__}; is PostgreSQL running at DATABASE_URL?"
-        return _not_ready(reason, {"database": "away", "session": None, "in_doubt": None})
+        return _without_database(error)
     session = SessionFacts(found.session).data if found.session else None
     facts = {"database": "ok", "session": session, "in_doubt": in_doubt}
     if in_doubt:
         facts["hint"] = HINT
+    diagnosis = diagnose(found, calendar=settings.GATEWAY_CALENDAR)
+    reasons = [f"planned pause: {diagnosis.pause.reason}"] if diagnosis.pause else []
     if not found.fresh:
-        return _not_ready(f"broker session: {found.reason}", facts)
-    return Response({"status": "ready", **facts})
+        reasons.append(f"broker session: {found.reason}")
+    if not reasons:
+        return Response({"status": "ready", **facts})
+    return _not_ready(reasons, diagnosis, facts, seconds=_seconds_left(diagnosis, found.at))
 
 
-def _not_ready(reason: str, facts: dict[str, Any]) -> Response:
-    return Response({"status": "not ready", "detail": reason, "reasons": [reason], **facts}, status=503)
+def _not_ready(reasons: list[str], diagnosis: Diagnosis, facts: dict[str, Any], *, seconds: int | None) -> Response:
+    body = {
+        "status": "not ready",
+        "detail": "; ".join(reasons),
+        "reasons": reasons,
+        "problem": diagnosis.finding,
+        "what_to_do": diagnosis.what_to_do,
+        "critical": diagnosis.critical,
+        **facts,
+    }
+    return Response(body, status=503, headers={"Retry-After": str(seconds)} if seconds is not None else None)
+
+
+def _seconds_left(diagnosis: Diagnosis, at: datetime) -> int | None:
+    return math.ceil((diagnosis.pause.ends - at).total_seconds()) if diagnosis.pause else None
+
+
+def _without_database(error: Error) -> Response:
+    reason = f"database: {type(error).__name__}; is PostgreSQL running at DATABASE_URL?"
+    body = {
+        "status": "not ready",
+        "detail": reason,
+        "reasons": [reason],
+        "problem": None,
+        "what_to_do": "Is PostgreSQL running at DATABASE_URL?",
+        "critical": True,
+        "database": "away",
+        "session": None,
+        "in_doubt": None,
+    }
+    return Response(body, status=503)

@@ -29,6 +29,7 @@ from orders.errors import (
     OrderError,
     OrderNotFound,
     Overloaded,
+    Paused,
 )
 from orders.outcomes import CONNECTION_FAILED
 
@@ -48,7 +49,7 @@ TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str | Non
     (InvalidKey, 400, None),
     (KeyReused, 422, None),
     (KeyInProgress, 409, None),
-    (Overloaded, 503, None),
+    ((Overloaded, Paused), 503, None),
     (OrderError, 500, None),
     ((OperationalError, InterfaceError), 503, DATABASE_AWAY),
     (RequestDataTooBig, TooLarge.status_code, TooLarge.default_detail),

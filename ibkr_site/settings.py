@@ -78,6 +78,16 @@ SETTLE_SECONDS = env.float("SETTLE_SECONDS", default=30.0)
 KILL_POINTS = env("KILL_POINTS", default="")  # a directory; see orders.kill_points
 checks.refuse_faults_with_real_money(trading_mode=TRADING_MODE, kill_points=KILL_POINTS, settle_seconds=SETTLE_SECONDS)
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=5.0)
+SNAPSHOT_SECONDS = env.float("SNAPSHOT_SECONDS", default=300.0)
+checks.refuse_too_short("SNAPSHOT_SECONDS", SNAPSHOT_SECONDS, least=10)
+GATEWAY_CALENDAR = checks.gateway_calendar(
+    restart=env("GATEWAY_RESTART", default=""),
+    restart_minutes=env.int("GATEWAY_RESTART_MINUTES", default=5),
+    login=env("GATEWAY_LOGIN", default=""),
+    login_minutes=env.int("GATEWAY_LOGIN_MINUTES", default=30),
+    weekend=env("GATEWAY_WEEKEND", default=""),
+    guard_seconds=env.int("GATEWAY_GUARD_SECONDS", default=60),
+)
 
 # --- Django --------------------------------------------------------------------------------------------------------
 
@@ -266,6 +276,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "orders.tasks.sync_executions",
         "schedule": EXECUTION_SYNC_SECONDS,
         "options": {"queue": GATEWAY_QUEUE, "expires": EXECUTION_SYNC_SECONDS},
+    },
+    # Rung for more often than one is due, so that one that could not be taken is not missed for long.
+    "snapshot accounts": {
+        "task": "orders.tasks.snapshot_accounts",
+        "schedule": min(SNAPSHOT_SECONDS, 15.0),
+        "options": {"queue": GATEWAY_QUEUE, "expires": min(SNAPSHOT_SECONDS, 15.0)},
     },
     "sweep": {
         "task": "orders.tasks.sweep",

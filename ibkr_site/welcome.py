@@ -31,7 +31,8 @@ def reasons_not_ready() -> list[str]:
     if response.status == http.client.OK:
         return []
     try:
-        return [str(reason) for reason in json.loads(body)["reasons"]]
+        found = json.loads(body)
+        return [f"{reason}. {found['what_to_do']}" for reason in found["reasons"]]
     except (ValueError, KeyError, TypeError):
         return [f"web: /health/ready answers {response.status}"]
 

@@ -3,7 +3,6 @@
 import logging
 
 from django.conf import settings
-from django.utils import timezone
 
 from accounts.freshness import require_fresh
 from orders import answers, intake, journal, outcomes, tasks, waiting
@@ -21,7 +20,7 @@ def cancel(asked: Asked, *, perm_id: int) -> Answer:
 
     Raises, with nothing persisted: NotConnected, OrderNotFound, NotOurs, KeyReused, KeyInProgress, Replay.
     """
-    require_fresh(settings.GATEWAY_NAME, now=timezone.now())
+    require_fresh(settings.GATEWAY_NAME)
     request = intake.request_cancel(asked, perm_id=perm_id, client_id=settings.IB_CLIENT_ID)
     order = request.cancels
     assert order is not None  # that is what request_cancel is for

@@ -17,15 +17,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
+from accounts import clock
+from accounts.calendar import Pause
 from accounts.models import GatewaySession
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
-from orders import clock, events, exposure, journal, kill_points, risk, stamps
+from orders import events, exposure, journal, kill_points, risk, stamps
 from orders.desk import Desk
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
@@ -220,12 +223,15 @@ def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_nu
         if any(o.status != OrderStatus.RECEIVED or o.account.session_id != desk.gateway for o in orders):
             return None
         monotonic, now = time.monotonic(), clock.database_now()
-        valid_for = min((order.valid_until - now for order in orders if order.valid_until), default=timedelta(0))
+        valid_for = _valid_for(orders, now=now)
+        pause = settings.GATEWAY_CALENDAR.pause(now)
+        if pause is not None and pause.ends < now + valid_for:
+            return None  # they wait: the gateway is back while they are valid
         if session.epoch != desk.epoch or valid_for <= timedelta(0):
             return None
-        if breach := _breach(orders):
+        if reason := _refusal(orders, pause):
             journal.record_all(
-                [(order, events.NotPlaced(reason=breach.reason)) for order in orders], origin=_origin(desk, orders[0])
+                [(order, events.NotPlaced(reason=reason)) for order in orders], origin=_origin(desk, orders[0])
             )
             return None
         first = max(session.next_order_id, desk.broker.status().next_order_id)
@@ -243,12 +249,25 @@ def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_nu
     return Claim(orders=orders, tickets=tickets, before=monotonic + valid_for.total_seconds())
 
 
-def _breach(orders: Sequence[Order]) -> risk.Breach | None:
-    """What was asked for meanwhile may have used up the limits; these orders themselves are among those counted."""
+def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
+    """How long these orders may still be sent: the write may come late, and must not come into a planned pause."""
+    left = [order.valid_until - now for order in orders if order.valid_until]
+    following = settings.GATEWAY_CALENDAR.following(now)
+    if left and following is not None:
+        left.append(following.begins - now)
+    return min(left, default=timedelta(0))
+
+
+def _refusal(orders: Sequence[Order], pause: Pause | None) -> str:
+    """Why these orders may no longer be sent; empty when they may."""
+    if pause is not None:
+        return pause.reason
+    # What was asked for meanwhile may have used up the limits; these orders themselves are among those counted.
     working = exposure.working_orders(orders[0].account_id, orders[0].symbol)
     sides = [order.side for order in orders]
     others = {side: count - sides.count(side) for side, count in working.items()}
-    return risk.breach(orders[0].symbol, sides, working=others)
+    breach = risk.breach(orders[0].symbol, sides, working=others)
+    return breach.reason if breach else ""
 
 
 def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: int) -> OrderTicket:

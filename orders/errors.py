@@ -8,6 +8,7 @@
     ├── NotInDoubt             a decision about an order that is not, or no longer, in doubt
     ├── InvalidDecision        a decision that lacks something, or contradicts the record
     ├── Overloaded             more is waiting to be sent than could be sent in time
+    ├── Paused                 the gateway is away by plan, or about to go
     ├── InvalidKey             an idempotency key that is none
     ├── KeyReused              an idempotency key came again with another body
     ├── KeyInProgress          the first request with that key is still being worked on
@@ -59,6 +60,12 @@ class Overloaded(OrderError):
             f"More orders are waiting than can be sent in time (IB takes 50 messages a second): try again in "
             f"{retry_after} s. Nothing was placed."
         )
+        self.retry_after = retry_after
+
+
+class Paused(OrderError):
+    def __init__(self, reason: str, *, retry_after: int) -> None:
+        super().__init__(f"{reason[:1].upper()}{reason[1:]}: try again then. Nothing was placed.")
         self.retry_after = retry_after
 
 

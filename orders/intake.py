@@ -17,7 +17,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from orders import clock, events, exposure, journal, kill_points, risk, stamps
+from accounts import clock
+from orders import events, exposure, journal, kill_points, risk, stamps
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED

@@ -17,7 +17,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from orders import clock, events, lifecycle
+from accounts import clock
+from orders import events, lifecycle
 from orders.errors import IllegalTransition
 from orders.models import STATE_COLUMNS, Order, OrderEvent
 from orders.vocabulary import Actor, OrderStatus

@@ -15,7 +15,6 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef
-from django.utils import timezone
 
 from accounts.freshness import NoAccountYet, chosen_account, standing
 from accounts.models import GatewaySession, Position
@@ -53,11 +52,10 @@ class Ledger:
 
 def read(symbol: str = "") -> Ledger:
     """The ledger of our account, connected or not; empty before the first connection. Raises: NoAccount."""
-    now = timezone.now()
-    found = standing(settings.GATEWAY_NAME, now=now)
+    found = standing(settings.GATEWAY_NAME)
     session = found.session
     if session is None:
-        return Ledger(executions=[], session_state=SessionState.DISCONNECTED.value, as_of=now)
+        return Ledger(executions=[], session_state=SessionState.DISCONNECTED.value, as_of=found.at)
     # A worker that died could not say so: what it wrote last is not what is.
     stale = session.state == SessionState.READY and not found.fresh
     state = SessionState.DISCONNECTED.value if stale else session.state

@@ -11,20 +11,11 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 
+from accounts.guards import APPEND_ONLY as APPEND_ONLY
+from accounts.guards import NO_TRUNCATE as NO_TRUNCATE
 from accounts.models import BrokerAccount
 from orders.lifecycle import OrderState
 from orders.vocabulary import EventKind, ExecutionSource, OrderStatus, OrderType, Role, Side, TimeInForce
-
-# Truncating fires no row trigger, so it needs one of its own.
-NO_TRUNCATE = pgtrigger.Trigger(
-    name="no_truncate",
-    operation=pgtrigger.Truncate,
-    when=pgtrigger.Before,
-    level=pgtrigger.Statement,
-    func="RAISE EXCEPTION 'the record cannot be truncated';",
-)
-APPEND_ONLY = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete), NO_TRUNCATE]
-
 
 # As text, so that the planner sees that a query's condition is the partial indexes'.
 NOT_AT_REST = ~Q(status__in=["FILLED", "CANCELED", "REJECTED", "EXPIRED", "NOT_PLACED", "DENIED"])

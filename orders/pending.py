@@ -11,7 +11,6 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q
-from django.utils import timezone
 
 from accounts.freshness import NotConnected, chosen_account, require_fresh
 from accounts.models import GatewaySession
@@ -50,7 +49,7 @@ class Listing:
 
 def list_orders() -> Listing:
     """Everybody's pending orders of our account. Raises: NotConnected, NoAccount."""
-    require_fresh(settings.GATEWAY_NAME, now=timezone.now())
+    require_fresh(settings.GATEWAY_NAME)
     account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
     as_of, perm_ids = _ask()
     acknowledged_since = OrderEvent.objects.filter(

@@ -7,17 +7,18 @@ Rules
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 
 from accounts.freshness import chosen_account, standing
 from orders import answers, intake, kill_points, outcomes, tasks, waiting
 from orders.answers import Answer
 from orders.doorbell import ring
+from orders.errors import Paused
 from orders.intake import Asked, Leg, Placement
 from orders.models import Order, OrderRequest
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
@@ -33,9 +34,10 @@ AWAY_SECONDS = 1.5
 def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
     """Place what `terms`, the checked fields of a request, ask for. `kind`: limit, market, stop, bracket.
 
-    Raises, with nothing persisted: NoAccount, KeyReused, KeyInProgress, Replay.
+    Raises, with nothing persisted: Paused, NoAccount, KeyReused, KeyInProgress, Replay.
     """
-    connected = standing(settings.GATEWAY_NAME, now=timezone.now()).fresh
+    session = standing(settings.GATEWAY_NAME)
+    refuse_while_paused(session.at)
     placement = Placement(
         account=chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT),
         symbol=terms["symbol"],
@@ -51,7 +53,9 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
         kill_points.reached("web.committed")
         orders = list(request.orders.order_by("pk"))
         ring(tasks.submit_order, request.pk)
-        seconds = settings.PLACEMENT_WAIT_SECONDS if connected else min(AWAY_SECONDS, settings.PLACEMENT_WAIT_SECONDS)
+        seconds = (
+            settings.PLACEMENT_WAIT_SECONDS if session.fresh else min(AWAY_SECONDS, settings.PLACEMENT_WAIT_SECONDS)
+        )
         _wait(request, seconds=seconds)
         kill_points.reached("web.acknowledged")
         answer = answers.to_placement(conclude(request), kind=kind)
@@ -60,6 +64,13 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
         log.exception("what became of request %s could not be read", request.pk)
         return answers.unknown(orders)
     return answer
+
+
+def refuse_while_paused(now: datetime) -> None:
+    """Raises: Paused, while the gateway is away by plan: no order is valid for long enough to wait for its return."""
+    pause = settings.GATEWAY_CALENDAR.pause(now)
+    if pause is not None:
+        raise Paused(pause.reason, retry_after=math.ceil((pause.ends - now).total_seconds()))
 
 
 def conclude(request: OrderRequest) -> Outcome:

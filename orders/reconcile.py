@@ -16,10 +16,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from accounts import clock
 from accounts.models import GatewayConnection
 from gateway.broker import Broker, SessionStatus
 from gateway.reports import Query, SessionState
-from orders import clock, events, evidence, journal, kill_points
+from orders import events, evidence, journal, kill_points
 from orders.desk import Desk
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent

@@ -30,6 +30,11 @@ UNKNOWN_OUTCOME = (
     "again: GET /orders shows it once it is confirmed, and repeating the request with the same Idempotency-Key tells "
     "what became of it.",
 )
+PAUSED = (
+    "503",
+    "Planned pause",
+    "No orders are sent during the gateway's nightly restart, until Fri 04:50 UTC: try again then. Nothing was placed.",
+)
 ALL_POSTS: tuple[Case, ...] = (
     ("400", "Not valid JSON", "The body is not valid JSON (line 1, column 2): Expecting property name."),
     ("403", "From a page elsewhere", "This request comes from a page of another origin, which may not trade here."),
@@ -99,6 +104,7 @@ def placing_cases(kind: str, field: str) -> tuple[Case, ...]:
         ("500", "Unknown symbol", f"{failed}Could not qualify contract for symbol: INVALID"),
         ("500", "Refused by the broker", f"{failed}Order rejected - reason:YOUR ORDER IS NOT ACCEPTED."),
         UNKNOWN_OUTCOME,
+        PAUSED,
     )
 
 

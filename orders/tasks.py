@@ -7,6 +7,7 @@ import logging
 
 from celery import shared_task
 
+from accounts.snapshots import taking
 from gateway.errors import GatewayError
 from orders import desk, dispatch, reconcile
 from orders import sweep as sweeping
@@ -58,3 +59,14 @@ def sweep() -> None:
         sweeping.sweep(desk.current())
     except NotOwner as error:
         log.debug("no sweep here: %s", error)
+
+
+@shared_task(ignore_result=True)
+def snapshot_accounts() -> None:
+    """Keep what the accounts are worth and hold, when that is due."""
+    try:
+        here = desk.current()
+    except NotOwner as error:
+        log.debug("no snapshot here: %s", error)
+        return
+    taking.take_due(here.broker, gateway=here.gateway)

@@ -12,10 +12,11 @@ register = template.Library()
 
 register.filter(display.amount)
 register.filter(display.moment)
+register.filter(display.money)
 
 
 @register.filter
-def price(value: Decimal) -> str:
+def price(value: Decimal | None) -> str:
     """A computed price, rounded."""
     return display.amount(value, places=4)
 

@@ -48,6 +48,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--ledger", type=Path, metavar="FILE", help="append every session, placement, cancel and execution to FILE")
     add("--state", type=Path, metavar="DIR", help="keep orders, positions and cash in DIR over restarts")
     add("--time-zone", default="UTC", help="zone of times and of midnight, e.g. US/Eastern (default: %(default)s)")
+    add("--read-only", action="store_true", help="refuse orders with 321, as a gateway whose API is read-only")
     add("--verbose", action="store_true", help="log more")
     return parser
 
@@ -97,7 +98,8 @@ async def serve(options: argparse.Namespace) -> None:
     if store is not None:
         store.load()
     ledger = Ledger(options.ledger, now)
-    venue = Venue(exchange, ledger=ledger, store=store, clock=Clock(zone, options.time_zone))
+    clock = Clock(zone, options.time_zone)
+    venue = Venue(exchange, ledger=ledger, store=store, clock=clock, read_only=options.read_only)
     ledger.record("start", accounts=list(exchange.accounts), seed=options.seed)
     venue.open()
     server = Server(venue, tick=options.tick)

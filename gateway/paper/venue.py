@@ -39,6 +39,10 @@ FARMS = (
     (2158, "Sec-def data farm connection is OK:secdefnj"),
 )
 IN_USE = "Unable to connect as the client id is already in use. Retry with a unique client id."
+# What a gateway refuses whose API may only look: whatever concerns orders, even to list the open ones.
+FOR_TRADERS = (m.PlaceOrder, m.CancelOrder, m.ReqGlobalCancel, m.ReqOpenOrders, m.ReqAllOpenOrders, m.ReqAutoOpenOrders)
+READ_ONLY = "Error validating request.-'b0' : cause - The API interface is currently in Read-Only mode."
+NO_REQUEST = 2147483647  # IB's word for the id of a request that carries none
 TOO_FAST = "Max rate of messages per second has been exceeded:max=50 rec={} ({})"
 PACED = "+PACEAPI"
 STEPS_PER_REFRESH = 6  # account values follow prices more slowly than quotes do
@@ -55,6 +59,7 @@ class Venue:
         ledger: Ledger,
         store: Store | None = None,
         clock: rendering.Clock | None = None,
+        read_only: bool = False,
     ) -> None:
         self.exchange = exchange
         self.sessions: dict[int, Session] = {}  # by client id
@@ -68,6 +73,8 @@ class Venue:
         self._accounts = AccountDesk(exchange, self._clock)
         self._markets = MarketDesk(exchange)
         self._handlers = self._table()
+        if read_only:
+            self._handlers |= dict.fromkeys(FOR_TRADERS, _refuse_read_only)
 
     def _table(self) -> dict[type[m.Message], Callable[[Session, Any], None]]:
         orders, accounts, markets = self._orders, self._accounts, self._markets
@@ -235,6 +242,11 @@ def _owner(event: Event) -> int:
             return client_id
         case _:
             return NOBODY
+
+
+def _refuse_read_only(session: Session, message: m.Message) -> None:
+    about = message.order_id if isinstance(message, m.PlaceOrder | m.CancelOrder) else NO_REQUEST
+    session.error(about, 321, READ_ONLY)
 
 
 def _nothing(session: Session, message: m.Message) -> None:

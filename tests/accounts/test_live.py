@@ -1,15 +1,19 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from unittest import mock
 
 import pytest
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from accounts.freshness import NoAccount, NotConnected, chosen_account, require_fresh, standing
+from accounts.history import GatewayStateChange
 from accounts.live import LiveBook
 from accounts.models import AccountValue, BrokerAccount, GatewayConnection, GatewaySession, Position
 from gateway.reports import (
     AccountValueReport,
     AnswerComplete,
+    Cause,
     ContractFacts,
     Heard,
     PortfolioReport,
@@ -129,18 +133,20 @@ def test_listed_open_orders_are_remembered(book):
 def test_fresh_when_ready_and_just_heard(book):
     book.apply(Heard(connection=1, received_at=timezone.now()))
 
-    assert require_fresh("default", now=timezone.now()).pk == "default"
+    assert require_fresh("default").pk == "default"
 
 
 def test_no_worker_ever():
-    assert not standing("default", now=T0).fresh
+    assert not standing("default").fresh
+    with pytest.raises(NotConnected, match="no gateway worker has reported yet"):
+        require_fresh("default")
 
 
 def test_silent_worker(book):
     book.apply(Heard(**at()))
 
     with pytest.raises(NotConnected, match="has not reported for some seconds"):
-        require_fresh("default", now=T0 + timedelta(seconds=7))
+        require_fresh("default")
 
 
 @pytest.mark.parametrize("state", [s for s in SessionState if s is not SessionState.READY])
@@ -149,7 +155,7 @@ def test_not_ready_says_why(book, state):
     book.apply(Heard(**at(1)))
 
     with pytest.raises(NotConnected, match="client id 17 is taken"):
-        require_fresh("default", now=T0 + timedelta(seconds=2))
+        require_fresh("default")
 
 
 @pytest.mark.parametrize(
@@ -172,3 +178,96 @@ def test_account_to_act_for(case, known, configured, chosen):
     else:
         with pytest.raises(NoAccount):
             chosen_account("g", configured=configured)
+
+
+# What the session went through
+
+
+def change(second, state, reason="", cause=Cause.NONE, **more):
+    return SessionChanged(**at(second), state=state, reason=reason, cause=cause, **more)
+
+
+def test_every_change_is_kept_with_its_reason(book):
+    book.apply(change(1, SessionState.LINK_DOWN, "1100", Cause.LINK_DOWN))
+    book.apply(change(2, SessionState.RECOVERING, "1102"))
+
+    changes = GatewayStateChange.objects.order_by("pk")
+    assert list(changes.values_list("state", "cause", "reason", "epoch", "connection")) == [
+        ("READY", "", "", 3, 1),
+        ("LINK_DOWN", "LINK_DOWN", "1100", 3, 1),
+        ("RECOVERING", "", "1102", 3, 1),
+    ]
+    assert changes.last().at == T0 + timedelta(seconds=2)
+
+
+def test_a_change_that_is_applied_again_is_kept_once(book):
+    for _ in range(2):
+        book.apply(change(1, SessionState.DISCONNECTED, "refused", Cause.NOT_LISTENING))
+
+    assert GatewayStateChange.objects.filter(state="DISCONNECTED").count() == 1
+
+
+def test_a_deposed_owner_adds_nothing_to_the_history(book):
+    GatewaySession.objects.update(epoch=4)
+
+    book.apply(change(9, SessionState.DISCONNECTED, "stopped"))
+
+    assert GatewayStateChange.objects.count() == 1
+
+
+def test_the_history_cannot_be_changed(book):
+    for harm in (
+        lambda: GatewayStateChange.objects.update(reason="nothing happened"),
+        lambda: GatewayStateChange.objects.all().delete(),
+    ):
+        with pytest.raises(DatabaseError, match="append_only"), transaction.atomic():
+            harm()
+
+
+def test_the_cause_stays_until_it_is_ready_again(book):
+    seen = []
+    for second, state, cause in (
+        (1, SessionState.DISCONNECTED, Cause.READ_ONLY),
+        (2, SessionState.CONNECTING, Cause.NONE),
+        (3, SessionState.RECOVERING, Cause.NONE),
+        (4, SessionState.READY, Cause.NONE),
+    ):
+        book.apply(change(second, state, cause=cause))
+        seen.append(GatewaySession.objects.get().cause)
+
+    assert seen == ["READ_ONLY", "READ_ONLY", "READ_ONLY", ""]
+
+
+def test_away_since_counts_from_the_first_change_that_was_not_ready(book):
+    assert GatewaySession.objects.get().away_since is None
+    for second in (1, 5):
+        book.apply(change(second, SessionState.DISCONNECTED, f"attempt {second}", Cause.NOT_LISTENING))
+    away = GatewaySession.objects.get().away_since
+    assert abs(away - T0 - timedelta(seconds=1)) < timedelta(milliseconds=500)
+
+    book.apply(change(9, SessionState.READY))
+    assert GatewaySession.objects.get().away_since is None
+
+
+@pytest.mark.parametrize("wrong_by", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_worker_whose_clock_is_wrong_is_heard_all_the_same(book, wrong_by):
+    wrong = timezone.now() + wrong_by
+    with mock.patch.object(timezone, "now", return_value=wrong):
+        book.apply(Heard(connection=1, received_at=wrong - timedelta(seconds=1)))
+
+    assert standing("default").fresh
+
+
+def test_a_sign_of_life_is_given_now_and_then(book, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        book.sign_of_life()
+        book.sign_of_life()
+
+    assert abs(GatewaySession.objects.get().owner_seen_at - timezone.now()) < timedelta(seconds=30)
+
+
+def test_the_gateways_zone_is_remembered(book):
+    book.apply(change(1, SessionState.RECOVERING, time_zone="US/Eastern"))
+    book.apply(change(2, SessionState.DISCONNECTED))
+
+    assert GatewaySession.objects.get().time_zone == "US/Eastern"

@@ -24,10 +24,10 @@ AAPL = Contract(con_id=265598, symbol="AAPL", sec_type="STK", exchange="SMART", 
 class House:
     """A venue on a still market; `seconds` is the server's clock and moves on with every message."""
 
-    def __init__(self, ledger: Path | None = None, **floor: Any) -> None:
+    def __init__(self, ledger: Path | None = None, *, read_only: bool = False, **floor: Any) -> None:
         self.floor = Floor(**floor)
         self.ledger = Ledger(ledger, lambda: self.floor.now)
-        self.venue = Venue(self.floor.exchange, ledger=self.ledger, clock=Clock())
+        self.venue = Venue(self.floor.exchange, ledger=self.ledger, clock=Clock(), read_only=read_only)
         self.seconds = 0.0
 
     def client(self, client_id: int, offer: str = "v157..178") -> "Client":
@@ -119,6 +119,28 @@ def test_a_taken_client_id(house: House) -> None:
     assert house.venue.sessions == {1: first.session}
     house.venue.disconnect(first.session)
     assert house.client(1).session is house.venue.sessions[1]
+
+
+@pytest.mark.parametrize(
+    ("request_", "about"),
+    [
+        (m.PlaceOrder(order_id=1, contract=AAPL, order=Order(action="BUY", total_quantity=D(1), order_type="MKT")), 1),
+        (m.CancelOrder(order_id=1), 1),
+        (m.ReqGlobalCancel(), 2147483647),
+        (m.ReqOpenOrders(), 2147483647),
+        (m.ReqAllOpenOrders(), 2147483647),
+    ],
+)
+def test_an_api_that_may_only_look(request_: m.Request, about: int) -> None:
+    house = House(read_only=True)
+    client = house.client(1)
+
+    (refusal,) = client.answer(request_)
+
+    assert (refusal.req_id, refusal.code) == (about, 321)
+    assert "Read-Only" in refusal.text
+    assert not house.floor.exchange.register.working
+    assert kinds(client.answer(m.ReqPositions())) == ["PositionEnd"]
 
 
 def test_a_broken_frame_closes_only_its_own_session(house: House) -> None:

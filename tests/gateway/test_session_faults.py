@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.errors import NotConnected, NothingSent, QueryFailed, SendUncertain
-from gateway.reports import ErrorReport, ExecutionReport, OrderStatusReport, Query, SessionState
+from gateway.errors import NotConnected, NothingSent, QueryFailed, SendUncertain, WrongAccount
+from gateway.reports import Cause, ErrorReport, ExecutionReport, OrderStatusReport, Query, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from tests.gateway.scripted import ScriptedGateway, execution, order_status, wait_until
 from tests.gateway.sessions import QUICK, Collected, ready, session_with, shrink_send_buffer
@@ -41,6 +41,7 @@ def test_says_that_nothing_listens_and_says_it_once(reports, host):
         assert session.status().state == SessionState.DISCONNECTED
         assert session.status().heard_seconds_ago is None
     assert reports.reasons()[1:] == [f"nothing listens on {host}:{port}", "stopped"]
+    assert causes(reports) == [Cause.NONE, Cause.NOT_LISTENING, Cause.STOPPED]
 
 
 def test_says_that_the_client_id_is_taken_and_tries_again_with_the_same(gateway, reports):
@@ -56,6 +57,48 @@ def test_says_that_the_client_id_is_taken_and_tries_again_with_the_same(gateway,
         gateway.greet()
         assert ready(session) == 1
     assert reports.of(ErrorReport)[0].code == 326
+    assert Cause.CLIENT_ID_TAKEN in causes(reports)
+
+
+def causes(reports):
+    return [report.cause for report in reports.of(SessionChanged)]
+
+
+def test_an_api_that_may_only_look_is_told_from_other_refusals(gateway, reports):
+    words = "Error validating request.-'b0' : cause - The API interface is currently in Read-Only mode."
+    with session_with(gateway.port, reports) as session:
+        talk = gateway.greet()
+        ready(session)
+        talk.send(4, 2, 5, 321, "Error validating request.-'bF' : cause - no such account", "")
+        talk.send(4, 2, 2147483647, 321, words, "")
+        assert talk.ended()
+        wait_until(lambda: session.status().reason == "the gateway's API is read-only")
+        assert session.status().connection == 1
+    assert causes(reports)[-2:] == [Cause.READ_ONLY, Cause.STOPPED]
+
+
+def test_a_login_that_is_not_ours_is_told_from_other_failures_of_recovery(gateway, reports):
+    failures = [WrongAccount("the gateway serves U1"), RuntimeError(), None]
+
+    def recover(session, connection):
+        failure = failures.pop(0)
+        if failure is not None:
+            raise failure
+
+    with session_with(gateway.port, reports, recover=recover) as session:
+        for _ in range(3):
+            talk = gateway.greet()
+        ready(session)
+        talk.send(4, 2, -1, 1100, "Connectivity between IB and TWS has been lost.", "")
+        wait_until(lambda: session.status().state == SessionState.LINK_DOWN)
+    assert [cause for cause in causes(reports) if cause] == [
+        Cause.WRONG_ACCOUNT,
+        Cause.RECOVERY_FAILED,
+        Cause.LINK_DOWN,
+        Cause.STOPPED,
+    ]
+    assert reports.reasons()[2] == "recovery failed: the gateway serves U1"
+    assert "recovery failed: RuntimeError" in reports.reasons()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from gateway.errors import ContractNotFound, NothingSent
 from gateway.reports import (
     AccountValueReport,
     AnswerComplete,
+    Cause,
     CommissionReport,
     CompletedOrderReport,
     ErrorReport,
@@ -19,6 +20,7 @@ from gateway.reports import (
     OrderStatusReport,
     PositionReport,
     Query,
+    SessionChanged,
     SessionState,
     Undecodable,
 )
@@ -228,3 +230,13 @@ def test_what_comes_too_late_is_not_sent(reports):
 
         session.ask(Query.ALL_OPEN_ORDERS, timeout=5)
         assert reports.of(AnswerComplete)[-1].perm_ids == frozenset()
+
+
+def test_a_gateway_whose_api_is_read_only(reports):
+    with PaperGateway("--read-only", "--time-zone", "US/Eastern") as gateway:
+        with session_with(gateway.port, reports, recover=recover) as session:
+            wait_until(lambda: session.status().reason == "the gateway's API is read-only")
+    assert SessionState.READY not in reports.states()
+    changes = reports.of(SessionChanged)
+    assert Cause.READ_ONLY in [change.cause for change in changes]
+    assert {change.time_zone for change in changes} == {"", "US/Eastern"}

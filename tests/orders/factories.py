@@ -18,6 +18,7 @@ from unittest import mock
 
 from django.utils import timezone
 
+from accounts import clock
 from accounts.models import BrokerAccount, GatewaySession
 from gateway import dialect
 from gateway.reports import CommissionReport, ContractFacts, ExecutionReport, OpenOrderReport, Raw
@@ -25,7 +26,7 @@ from gateway.tws import codec
 from gateway.tws import messages as tws
 from gateway.tws.order import Contract, OrderState
 from gateway.tws.order import Order as WireOrder
-from orders import clock, events, intake, journal, reports, stamps
+from orders import events, intake, journal, reports, stamps
 from orders.lifecycle import TABLE
 from orders.models import Order, OrderRequest
 from orders.vocabulary import Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce

@@ -1,13 +1,15 @@
 """POST /order/limit, market, stop, bracket: what is told is what the rows say, with a worker and without."""
 
-from datetime import timedelta
+from datetime import UTC, time, timedelta
 from decimal import Decimal
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from accounts.calendar import Calendar, Kind, Window
 from accounts.models import BrokerAccount
 from gateway.errors import NothingSent
 from orders import intake, outcomes, resolution, stamps
@@ -445,3 +447,34 @@ def test_what_fails_after_the_cancel_was_committed(client, standing_order):
     assert response.status_code == 500
     assert f"Whether order {standing_order.perm_id} is cancelled is not known yet" in response.json()["detail"]
     assert_history(standing_order, "received sent accepted cancel_requested")
+
+
+# Planned pauses
+
+
+@pytest.mark.parametrize("kind", [*SENT, "bracket"])
+def test_refused_during_a_planned_pause_and_nothing_is_kept(client, settings, kind):
+    session_row()
+    at = (timezone.now() - timedelta(seconds=100)).astimezone(UTC).time()
+    window = Window(kind=Kind.LOGIN, zone=ZoneInfo("UTC"), at=at, lasts=timedelta(seconds=200))
+    settings.GATEWAY_CALENDAR = Calendar(windows=(window,))
+
+    response = post(client, f"/order/{kind}", GOOD[f"/order/{kind}"], **{"Idempotency-Key": "k"})
+
+    assert response.status_code == 503
+    assert 90 <= int(response.headers["Retry-After"]) <= 100
+    detail = response.json()["detail"]
+    assert detail.startswith("No orders are sent during the gateway's weekly login, until ")
+    assert detail.endswith(" UTC: try again then. Nothing was placed.")
+    assert not OrderRequest.objects.exists()  # so the same key is good for the next attempt
+
+
+def test_a_replay_is_answered_during_a_planned_pause(client, desk, settings):
+    with working(desk):
+        first = post(client, "/order/limit", GOOD["/order/limit"], **{"Idempotency-Key": "k"})
+    window = Window(kind=Kind.WEEKEND, zone=ZoneInfo("UTC"), at=time(), lasts=timedelta(days=1))
+    settings.GATEWAY_CALENDAR = Calendar(windows=(window,))
+
+    again = post(client, "/order/limit", GOOD["/order/limit"], **{"Idempotency-Key": "k"})
+
+    assert (again.status_code, again.json()) == (200, first.json())

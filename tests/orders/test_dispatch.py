@@ -1,10 +1,13 @@
 import time
 from datetime import timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, transaction
 
+from accounts import clock
+from accounts.calendar import Calendar, Kind, Window
 from accounts.models import BrokerAccount, GatewaySession
 from gateway.errors import NotConnected, NothingSent, SendUncertain
 from gateway.reports import SessionState
@@ -409,3 +412,65 @@ def test_whole_bracket_is_left_alone(desk):
 
     for order in orders:
         assert_history(order, "received sent accepted")
+
+
+# Planned pauses
+
+
+def planned(settings, *, begins_in, lasts=timedelta(minutes=5)):
+    """A nightly restart so long after now, by the database's clock; without a guard."""
+    at = clock.database_now() + begins_in
+    window = Window(kind=Kind.RESTART, zone=ZoneInfo("UTC"), at=at.time(), lasts=lasts)
+    settings.GATEWAY_CALENDAR = Calendar(windows=(window,))
+
+
+def test_nothing_is_claimed_during_a_planned_pause(desk, broker, settings):
+    (order,) = placed()
+    planned(settings, begins_in=timedelta(seconds=-1))
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert not broker.transmitted
+    assert_history(order, "received not_placed")
+    order.refresh_from_db()
+    assert "the gateway's nightly restart, until" in order.reason
+
+
+def test_an_order_waits_for_the_end_of_a_pause_while_it_is_valid(desk, broker, settings):
+    (order,) = placed()
+    planned(settings, begins_in=timedelta(minutes=-5), lasts=timedelta(minutes=5, seconds=3))
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert not broker.transmitted
+    assert_history(order, "received")
+
+    settings.GATEWAY_CALENDAR = Calendar()
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert len(broker.transmitted) == 1
+
+
+def test_what_is_claimed_just_before_a_pause_is_not_sent_into_it(desk, broker, settings):
+    (order,) = placed()
+    planned(settings, begins_in=timedelta(seconds=2))
+    limits = []
+    broker.transmit = lambda tickets, *, connection, before: limits.append(before - time.monotonic())
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    (limit,) = limits
+    assert limit < 2
+
+
+def test_a_cancel_is_sent_during_a_planned_pause(desk, broker, settings):
+    (order,) = placed()
+    dispatch.submit(order.request_id, desk=desk)
+    apply_report(open_order(Order.objects.get(pk=order.pk)), session="default/17/1/1", client_id=CLIENT_ID)
+    order.refresh_from_db()
+    intake.request_cancel(asked(endpoint="/order/cancel"), perm_id=order.perm_id, client_id=CLIENT_ID)
+    planned(settings, begins_in=timedelta(seconds=-1))
+
+    dispatch.cancel(order.pk, desk=desk)
+
+    assert broker.cancelled == [order.broker_order_id]

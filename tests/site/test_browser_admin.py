@@ -8,6 +8,7 @@ import shutil
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from math import sin
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,9 +19,10 @@ from django.utils import timezone
 from playwright.sync_api import Error, expect, sync_playwright
 
 from accounts.models import GatewaySession
+from accounts.snapshots.models import AccountSnapshot
 from orders import intake
 from orders.vocabulary import OrderType, Side
-from tests.orders.factories import advance, asked, at, bracket, execute, external_order, order_in, place
+from tests.orders.factories import advance, asked, at, bracket, broker_account, execute, external_order, order_in, place
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -266,3 +268,67 @@ def test_redoc(page):
     expect(page.get_by_role("heading", name="IBKR Order Gateway").first).to_be_visible()
     page.wait_for_load_state("networkidle")
     expect(page.get_by_alt_text("redocly logo")).to_have_count(0)  # an image of another host
+
+
+def a_week():
+    """Snapshots of a week, with a weekend in it, and a session that is away."""
+    account, now = broker_account(), timezone.now()
+    moments = [now - timedelta(minutes=15 * n) for n in range(7 * 96) if not 200 < n < 320]
+    AccountSnapshot.objects.bulk_create(
+        AccountSnapshot(
+            account=account,
+            due_at=moment,
+            taken_at=moment,
+            as_of=moment,
+            epoch=1,
+            connection=1,
+            currency="USD",
+            net_liquidation=Decimal(200_000) + 1500 * Decimal(sin(number / 60)).quantize(Decimal("0.01")) - number,
+            position_count=1,
+            position_value=Decimal(40_000) + 900 * Decimal(sin(number / 25)).quantize(Decimal("0.01")),
+        )
+        for number, moment in enumerate(moments)
+    )
+    apple = {"con_id": 265598, "symbol": "AAPL", "security_type": "STK", "currency": "USD"}
+    latest = AccountSnapshot.objects.latest("taken_at")
+    latest.positions.create(**apple, quantity=170, market_price=Decimal("231.3"), market_value=Decimal(39321))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_charts_of_an_account(reviewer, theme):
+    a_week()
+    page = reviewer
+    page.emulate_media(color_scheme=theme)
+
+    page.goto("/admin/accounts/accountsnapshot/")
+    page.get_by_role("link", name="Charts over time").click()
+    page.get_by_role("link", name="Week").click()
+
+    chart = page.get_by_role("img", name="Net liquidation")
+    expect(chart).to_be_visible()
+    expect(chart.locator("polyline")).to_have_count(2)  # the weekend is a gap
+    expect(page.get_by_role("img", name="Positions' market value")).to_be_visible()
+    expect(page.get_by_role("cell", name="AAPL")).to_be_visible()
+    line, ground = (
+        page.evaluate("([of, what]) => getComputedStyle(document.querySelector(of))[what]", what)
+        for what in (["svg .line", "stroke"], ["body", "backgroundColor"])
+    )
+    assert line not in ("none", ground)
+    expect(page.locator("html.dark")).to_have_count(1 if theme == "dark" else 0)
+    page.set_viewport_size({"width": 1320, "height": 1250})
+    shoot(page, f"admin-snapshots-{theme}")
+
+
+def test_a_session_that_is_away_says_what_to_do(reviewer):
+    broker_account()
+    since = timezone.now() - timedelta(minutes=9)
+    away = {"state": "DISCONNECTED", "cause": "NOT_LISTENING", "reason": "nothing listens on 127.0.0.1:4002"}
+    GatewaySession.objects.update(**away, away_since=since, owner_seen_at=timezone.now() + timedelta(minutes=1))
+    page = reviewer
+
+    page.goto("/admin/")
+
+    alarm = page.get_by_role("alert")
+    expect(alarm).to_contain_text("Critical. The gateway needs a login")
+    expect(alarm).to_contain_text("Log in at the gateway's own window")
+    shoot(page, "admin-away")

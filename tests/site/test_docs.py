@@ -1,5 +1,6 @@
 """The documentation says what is so: its links lead somewhere, and what it lists is what there is."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from django.urls import Resolver404, get_resolver, resolve
 
 from gateway import dialect
+from ibkr_site import health
 from orders import lifecycle
 from orders.management.commands import write_tables
 from orders.vocabulary import EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
@@ -97,7 +99,7 @@ def test_variables_in_commands_are_documented(page):
 
 @each_page
 def test_commands_of_manage_py_exist(page):
-    commands = {path.stem for path in (ROOT / "orders" / "management" / "commands").glob("[a-z]*.py")}
+    commands = {path.stem for path in ROOT.glob("*/management/commands/[a-z]*.py")}
 
     assert set(re.findall(r"manage\.py ([a-z_]+)", PAGES[page])) <= commands
 
@@ -158,6 +160,12 @@ def routes(resolver):
 
 def test_every_endpoint_is_documented_and_every_documented_one_exists():
     assert set(re.findall(r"\b((?:GET|POST) /[\w/]+)`\]", PAGES["docs/api.md"])) == served()
+
+
+def test_the_sample_of_readiness_is_the_schemas():
+    shown = [json.loads(text) for language, text in code("docs/api.md") if language == "json" and "problem" in text]
+
+    assert shown == [health.SAMPLE]
 
 
 @each_page

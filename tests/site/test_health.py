@@ -1,11 +1,15 @@
-from datetime import timedelta
+from datetime import UTC, timedelta
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.calendar import Calendar, Kind, Window
+from accounts.diagnosis import ADVICE, Finding
 from tests.orders.builders import session_row
 from tests.orders.factories import order_in
 
@@ -93,6 +97,53 @@ def test_without_a_database(client):
     assert response.json()["in_doubt"] is None
     assert "PostgreSQL" in response.json()["detail"]
     assert "10.0.0.1" not in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_what_is_wrong_and_what_to_do(client):
+    session_row(state="DISCONNECTED", cause="READ_ONLY", reason="the gateway's API is read-only", owner_seen_at=Now())
+
+    body = client.get("/health/ready").json()
+
+    assert (body["problem"], body["critical"]) == ("READ_ONLY", False)
+    assert body["what_to_do"] == ADVICE[Finding.READ_ONLY].what_to_do
+    assert body["session"]["reason"] == "the gateway's API is read-only"
+
+
+@pytest.mark.django_db
+def test_away_for_long_is_critical(client):
+    session_row(state="LINK_DOWN", cause="LINK_DOWN", away_since=timezone.now() - timedelta(seconds=90))
+
+    body = client.get("/health/ready").json()
+
+    assert (body["problem"], body["critical"]) == ("LINK_DOWN", True)
+    assert body["session"]["away_since"] is not None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("state", "others"), [("READY", []), ("DISCONNECTED", ["broker session: refused"])])
+def test_a_planned_pause_is_a_reason(client, settings, state, others):
+    at = (timezone.now() - timedelta(seconds=10)).astimezone(UTC).time()
+    window = Window(kind=Kind.RESTART, zone=ZoneInfo("UTC"), at=at, lasts=timedelta(seconds=100))
+    settings.GATEWAY_CALENDAR = Calendar(windows=(window,))
+    session_row(state=state, reason="refused" if others else "")
+
+    response = client.get("/health/ready")
+
+    body = response.json()
+    assert (response.status_code, body["problem"], body["critical"]) == (503, "RESTART", False)
+    assert 80 <= int(response.headers["Retry-After"]) <= 90
+    assert body["reasons"][0].startswith("planned pause: no orders are sent during the gateway's nightly restart")
+    assert body["reasons"][1:] == others
+    assert body["detail"] == "; ".join(body["reasons"])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_head_is_answered_as_get_is(client, path):
+    session_row()
+
+    assert client.head(path).status_code == client.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])

@@ -109,6 +109,17 @@ def test_a_file_of_variables_gives_way_to_the_environment(tmp_path):
         ({"TRADING_MODE": "live"}, "TRADING_MODE=live needs IB_PORT"),
         ({"IB_PORT": "4001"}, "IB_PORT=4001 is a live trading port but TRADING_MODE is paper"),
         ({"PLACEMENT_WAIT_SECONDS": "60"}, "PLACEMENT_WAIT_SECONDS=60 must lie between 0 and ORDER_VALID_SECONDS=10"),
+        ({"SNAPSHOT_SECONDS": "1"}, "SNAPSHOT_SECONDS=1 is too short: 10 or more"),
+        (
+            {"GATEWAY_RESTART": "23:45"},
+            "GATEWAY_RESTART: '23:45' is not understood: write it as 23:45 America/New_York",
+        ),
+        ({"GATEWAY_RESTART": "23:45 Nowhere/Land"}, "GATEWAY_RESTART: Nowhere/Land is no time zone: use a name like"),
+        ({"GATEWAY_LOGIN": "01:00 UTC"}, "GATEWAY_LOGIN: '01:00 UTC' is not understood: write it as Sun 01:00 "),
+        ({"GATEWAY_WEEKEND": "Sat"}, "GATEWAY_WEEKEND: 'Sat' is not understood: write it as Fri 23:00 - Sun 18:00 "),
+        ({"GATEWAY_RESTART_MINUTES": "0"}, "GATEWAY_RESTART_MINUTES=0 must lie between 1 and 720"),
+        ({"GATEWAY_LOGIN_MINUTES": "721"}, "GATEWAY_LOGIN_MINUTES=721 must lie between 1 and 720"),
+        ({"GATEWAY_GUARD_SECONDS": "-1"}, "GATEWAY_GUARD_SECONDS=-1 must lie between 0 and 3600"),
     ],
 )
 def test_misuse_is_refused_in_one_line_that_names_the_variable(tmp_path, variables, complaint):

@@ -18,6 +18,7 @@ import pytest
 from ibkr_site import embedded, reset, stack, welcome
 from ibkr_site.console import Console
 from ibkr_site.supervisor import StartFailed
+from tests.orders.builders import session_row
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,6 +193,17 @@ def test_what_is_not_up_is_said(settings):
 
     assert reasons[0].startswith(f"web: nothing answers on 127.0.0.1:{settings.PORT} (")
     assert welcome.lines(reasons, first_time=False, seconds=60) == [f"NOT READY after 60 s; still trying. {reasons[0]}"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_not_ready_is_told_with_what_to_do(settings, live_server):
+    settings.PORT = int(live_server.url.rpartition(":")[2])
+    session_row(state="DISCONNECTED", cause="READ_ONLY", reason="the gateway's API is read-only")
+
+    assert welcome.reasons_not_ready() == [
+        "broker session: the gateway's API is read-only. "
+        "Switch off Read-Only API in the gateway: Configure, Settings, API, Settings."
+    ]
 
 
 def test_the_password_is_shown_on_the_first_start_only(settings, tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from accounts.diagnosis import ADVICE, Finding
 from gateway.error_codes import ERROR_CODES, Effect
 from orders import lifecycle
 from orders.vocabulary import FINAL, EventKind, OrderStatus
@@ -81,6 +82,15 @@ def error_code_table() -> str:
     return "\n".join(lines)
 
 
+def session_table() -> str:
+    """What may be wrong with the session, and what to do."""
+    lines = ["| `problem` | On the page | What to do |", "|---|---|---|"]
+    for finding, (words, what_to_do) in ADVICE.items():
+        if finding is not Finding.IN_ORDER:
+            lines.append(f"| `{finding}` | {words} | {what_to_do} |")
+    return "\n".join(lines)
+
+
 def parts() -> dict[tuple[str, str], str]:
     """(page below docs/, name of the part) -> its text."""
     return {
@@ -88,6 +98,7 @@ def parts() -> dict[tuple[str, str], str]:
         ("lifecycle.md", "late"): diagram(edges(usual=False)),
         ("lifecycle.md", "table"): lifecycle_table(),
         ("error-codes.md", "table"): error_code_table(),
+        ("operations.md", "session"): session_table(),
     }
 
 

@@ -1,0 +1,1 @@
+"""What an account was worth and held, kept at regular times: the history behind the charts."""
