@@ -152,18 +152,25 @@ class Order(models.Model):
         triggers = [
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
             NO_TRUNCATE,
-            # The next event comes first, and says the same status.
+            # The next events come first, and lead without a gap from the status before to the one after.
             pgtrigger.Trigger(
                 name="changes_with_its_event",
                 operation=pgtrigger.Update,
                 when=pgtrigger.Before,
                 func="""
-                    IF NEW.last_sequence <> OLD.last_sequence + 1 OR NOT EXISTS (
-                        SELECT 1 FROM orders_orderevent
-                        WHERE order_id = NEW.id AND sequence = NEW.last_sequence AND to_status = NEW.status
-                          AND from_status = OLD.status
+                    IF NEW.last_sequence <= OLD.last_sequence OR NOT (
+                        SELECT count(*) = NEW.last_sequence - OLD.last_sequence
+                            AND bool_and(from_status = led_to)
+                            AND (array_agg(to_status ORDER BY sequence DESC))[1] = NEW.status
+                        FROM (
+                            SELECT sequence, from_status, to_status,
+                                lag(to_status, 1, OLD.status) OVER (ORDER BY sequence) AS led_to
+                            FROM orders_orderevent
+                            WHERE order_id = NEW.id
+                                AND sequence > OLD.last_sequence AND sequence <= NEW.last_sequence
+                        ) AS next_events
                     ) THEN
-                        RAISE EXCEPTION 'order % changes only together with its next event', OLD.id;
+                        RAISE EXCEPTION 'order % changes only together with its next events', OLD.id;
                     END IF;
                     RETURN NEW;
                 """,

@@ -12,7 +12,6 @@ import logging
 from decimal import Decimal
 
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.models import BrokerAccount
 from gateway import dialect
@@ -27,8 +26,8 @@ from gateway.reports import (
     Report,
 )
 from orders import attribution, events, fills, journal, stamps
-from orders.models import Commission, Order
-from orders.vocabulary import FINAL, Actor, EventKind, ExecutionSource, OrderStatus
+from orders.models import Order
+from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +48,21 @@ def apply_report(report: Report, *, session: str, client_id: int) -> None:
         case OrderStatusReport():
             _order_status(report, origin)
         case CompletedOrderReport():
-            _completed_order(report, origin)
+            apply_completed(report, order_of(report), session=session)
         case ExecutionReport():
-            _execution(report, origin)
+            fills.record_all([fills.said(report, session=session)])
         case CommissionReport():
-            _commission(report)
+            fills.record_commissions([report])
         case ErrorReport():
             _error(report, origin, client_id)
 
 
+def order_of(report: OpenOrderReport | CompletedOrderReport) -> Order | None:
+    return attribution.find(report.order_ref, report.perm_id, report.account)
+
+
 def _open_order(report: OpenOrderReport, origin: journal.Origin) -> None:
-    order = attribution.find(report.order_ref, report.perm_id, report.account)
+    order = order_of(report)
     if order is None:
         _adopt(report, origin, client_id=report.client_id, broker_order_id=report.order_id)
         return
@@ -79,35 +82,16 @@ def _order_status(report: OrderStatusReport, origin: journal.Origin) -> None:
         _status(order, report.status, origin, why_held=report.why_held)
 
 
-def _completed_order(report: CompletedOrderReport, origin: journal.Origin) -> None:
-    order = attribution.find(report.order_ref, report.perm_id, report.account)
+def apply_completed(report: CompletedOrderReport, order: Order | None, *, session: str) -> Order | None:
+    """Record what the order, which is not known yet if None, is said to have become; the order as this left it."""
+    origin = journal.Origin(actor=Actor.BROKER, session=session, raw=report.raw)
     if order is None:
-        _adopt(report, origin, client_id=None, broker_order_id=None)
-    elif report.status == dialect.FILLED_STATUS:
+        return _adopt(report, origin, client_id=None, broker_order_id=None)
+    if report.status == dialect.FILLED_STATUS:
         _acknowledge(order, report.perm_id, report.status, origin)
     else:
         _status(order, report.status, origin, perm_id=report.perm_id, reason=report.completed_status)
-
-
-def _execution(report: ExecutionReport, origin: journal.Origin) -> None:
-    source = ExecutionSource.LIVE if report.live else ExecutionSource.REQUESTED
-    fills.record(report, source=source, origin=origin)
-
-
-def _commission(report: CommissionReport) -> None:
-    Commission.objects.bulk_create(
-        [
-            Commission(
-                exec_id=report.exec_id,
-                amount=report.commission,
-                currency=report.currency,
-                realized_pnl=report.realized_pnl,
-                raw=list(report.raw),
-                recorded_at=timezone.now(),
-            )
-        ],
-        ignore_conflicts=True,
-    )
+    return order
 
 
 def _error(report: ErrorReport, origin: journal.Origin, client_id: int) -> None:
@@ -201,9 +185,9 @@ def _adopt(
     *,
     client_id: int | None,
     broker_order_id: int | None,
-) -> None:
+) -> Order | None:
     if report.perm_id <= 0 or not BrokerAccount.objects.filter(pk=report.account).exists():
-        return
+        return None
     reference, stamp = stamps.split(report.order_ref)
     if stamp is not None:
         _alarm(report, origin, attribution.stamped(report.order_ref))
@@ -228,7 +212,9 @@ def _adopt(
         broker_status=report.status,
     )
     with transaction.atomic():
-        fills.count_earlier(journal.open_order(terms, adopted, origin=origin), origin=origin)
+        order = journal.open_order(terms, adopted, origin=origin)
+        fills.count_earlier(order, origin=origin)
+    return order
 
 
 def _alarm(report: OpenOrderReport | CompletedOrderReport, origin: journal.Origin, ours: Order | None) -> None:
@@ -257,5 +243,6 @@ def _note_once(order: Order, text: str, origin: journal.Origin) -> None:
 
 def _note(order: Order, event: events.Event, origin: journal.Origin) -> None:
     recorded = journal.record(order.pk, event, origin=origin)
-    if recorded is not None:
-        order.refresh_from_db()
+    assert recorded is not None  # whatever its status was
+    for column in Order._meta.concrete_fields:
+        setattr(order, column.attname, getattr(recorded, column.attname))

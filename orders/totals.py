@@ -4,12 +4,15 @@ Rules: a total changes in the transaction that inserts the execution; it is the 
 whatever order a trade's corrections come. No part of the trail: it can be added up again.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django.db import models
-from django.db.models import F
 
 from gateway.reports import ContractFacts
+
+Contract = tuple[str, int, str, str]
+COLUMNS = ("account", "con_id", "symbol", "security_type")
 
 
 class ExecutedTotal(models.Model):
@@ -32,23 +35,30 @@ class ExecutedTotal(models.Model):
     def __str__(self) -> str:
         return f"{self.account} {self.quantity.normalize():f} {self.symbol}"
 
+    @property
+    def key(self) -> Contract:
+        return self.account, self.con_id, self.symbol, self.security_type
 
-def lock(account: str, contract: ContractFacts) -> ExecutedTotal:
-    """The total of a contract, locked until the transaction ends: who records its executions comes one at a time."""
-    key = {
-        "account": account,
-        "con_id": contract.con_id,
-        "symbol": contract.symbol,
-        "security_type": contract.security_type,
-    }
-    found = ExecutedTotal.objects.select_for_update().filter(**key).first()
-    if found is None:
-        ExecutedTotal.objects.bulk_create([ExecutedTotal(**key, quantity=Decimal(0))], ignore_conflicts=True)
-        found = ExecutedTotal.objects.select_for_update().get(**key)
+
+def lock(contracts: Iterable[tuple[str, ContractFacts]]) -> dict[Contract, ExecutedTotal]:
+    """The totals of contracts (by account), locked until the transaction ends, in one order for everybody.
+
+    Who records executions of a contract comes one at a time.
+    """
+    keys = sorted({key_of(account, contract) for account, contract in contracts})
+    totals = ExecutedTotal.objects.select_for_update().filter(con_id__in={key[1] for key in keys}).order_by("pk")
+    found = {total.key: total for total in totals}
+    if missing := [key for key in keys if key not in found]:
+        fresh = [ExecutedTotal(**dict(zip(COLUMNS, key, strict=True)), quantity=Decimal(0)) for key in missing]
+        ExecutedTotal.objects.bulk_create(fresh, ignore_conflicts=True)
+        found = {total.key: total for total in totals.all()}
     return found
 
 
-def add(total: ExecutedTotal, quantity: Decimal) -> None:
-    """Add to a total that is locked; `quantity` is signed."""
-    if quantity:
-        ExecutedTotal.objects.filter(pk=total.pk).update(quantity=F("quantity") + quantity)
+def write(totals: Iterable[ExecutedTotal]) -> None:
+    """Write totals that are locked."""
+    ExecutedTotal.objects.bulk_update(totals, ["quantity"])
+
+
+def key_of(account: str, contract: ContractFacts) -> Contract:
+    return account, contract.con_id, contract.symbol, contract.security_type
