@@ -11,7 +11,6 @@ Rules
 
 import logging
 import threading
-import zlib
 from collections.abc import Callable
 
 import psycopg
@@ -24,6 +23,7 @@ from django.utils import timezone
 
 from accounts.live import LiveBook
 from accounts.models import GatewaySession
+from accounts.ownership import lock_key
 from gateway.errors import WrongAccount
 from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
@@ -44,7 +44,7 @@ class Lease:
     """A session-level advisory lock on a connection of its own: gone with the process, or with the connection."""
 
     def __init__(self, *, gateway: str, client_id: int) -> None:
-        self._key = zlib.crc32(f"{gateway}/{client_id}".encode())
+        self._key = lock_key(gateway=gateway, client_id=client_id)
         self._connection: psycopg.Connection | None = None
 
     def acquire(self) -> bool:
