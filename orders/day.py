@@ -36,7 +36,7 @@ from orders.models import Commission, Execution, Order
 
 log = logging.getLogger(__name__)
 
-PAGE = 500
+PAGE = 100
 REMEMBERED = 200_000  # executions, and as many commissions: about 60 MB
 TALLIED = {
     Outcome.KNOWN: "known",
