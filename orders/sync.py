@@ -58,8 +58,7 @@ def _why_now(desk: Desk, session: GatewaySession) -> str:
 
 def _forgets(desk: Desk, now: datetime) -> list[datetime]:
     """When the gateway next forgets the day: its midnight, and its configured restart."""
-    calendar = getattr(settings, "GATEWAY_CALENDAR", None)
-    following = calendar.following(now) if calendar else None
+    following = settings.GATEWAY_CALENDAR.following(now)
     return [schedule.next_midnight(now, desk.broker.status().time_zone), *([following.event] if following else [])]
 
 
