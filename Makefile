@@ -11,10 +11,10 @@ SEEDS ?= 200
 SOAK_MINUTES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults soak lint format types check requirements audit clean reset
+.PHONY: help setup run test faults soak bench-executions lint format types check requirements audit clean reset
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/base.stamp ## create the environment in .venv (done by run and test as well)
 
@@ -30,6 +30,9 @@ faults: $(VENV)/test.stamp ## break a running house in every named way, and at r
 soak: $(VENV)/test.stamp ## faults at every byte and with many seeds: SEEDS=200, or SOAK_MINUTES=60 (hours with both)
 	@SWEEP_SAMPLE=0 LOAD_FILLS=2000 LOAD_SECONDS=600 FAULT_SEEDS=$(SEEDS) SOAK_MINUTES=$(SOAK_MINUTES) \
 		$(BIN)/python -m pytest tests/faults -s $(ARGS)
+
+bench-executions: $(VENV)/base.stamp ## measure the sync of 1,000, 10,000 and 100,000 executions; SIZES="500 5000" for others
+	@$(BIN)/python -m benchmarks.executions $(SIZES) $(ARGS)
 
 lint: $(VENV)/dev.stamp ## look for mistakes and wrong layout
 	$(BIN)/ruff check .

@@ -39,6 +39,9 @@ class GatewaySession(models.Model):
     open_orders_as_of = models.DateTimeField(null=True, blank=True)
     open_perm_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
     executions_as_of = models.DateTimeField(null=True, blank=True)
+    executions_wanted = models.BigIntegerField(default=0)
+    executions_synced = models.BigIntegerField(default=0)
+    executions_tally = models.JSONField(default=dict, blank=True, help_text="what the last answer was made of")
 
     def __str__(self) -> str:
         return f"{self.name}: {self.state}"

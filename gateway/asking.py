@@ -6,6 +6,7 @@ Runs on the session's loop.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -133,11 +134,14 @@ class Asking:
 
     async def _end_of(self, question: Question, link: Link, *, what: str) -> Raw:
         try:
-            return await asyncio.wait_for(question.done, self._limit)
-        except TimeoutError:
-            why = f"the gateway did not finish answering for {what} within {self._limit:g} s"
+            # A long answer may take its time; one that stops in the middle may not.
+            while (patience := question.heard_at + self._limit - time.monotonic()) > 0 and not question.done.done():
+                await asyncio.wait({question.done}, timeout=patience)
+            if question.done.done():
+                return question.done.result()
+            why = f"the gateway did not finish answering for {what}: nothing came for {self._limit:g} s"
             link.lose(why)
-            raise QueryTimedOut(why) from None
+            raise QueryTimedOut(why)
         finally:
             link.questions.drop(question)
 

@@ -61,6 +61,8 @@ class Broker(Protocol):
     def ask(self, query: Query, *, timeout: float, connection: int | None = None) -> None:
         """Put a question and return once its whole answer *has been applied* by the report consumer.
 
+        `timeout` is for the broker's answer, and then for each step of the consumer: one that gets on is waited for.
+
         Concurrent calls of the same query share one question only when it was put after the call. With `connection`
         it is asked on that connection or not at all: recovery must not mix the answers of two. Not for the consumer.
         Raises: NotConnected, QueryTimedOut; QueryFailed when the connection or its link was lost meanwhile, or a

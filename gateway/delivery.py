@@ -32,11 +32,17 @@ class Delivery:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._failures = 0
+        self._handled = 0
 
     @property
     def failures(self) -> int:
         """How many reports the sink did not take, ever."""
         return self._failures
+
+    @property
+    def handled(self) -> int:
+        """How many reports the sink was done with, ever."""
+        return self._handled
 
     def start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -80,6 +86,7 @@ class Delivery:
                 item.applied.set_exception(QueryFailed("the end of the answer could not be applied"))
 
     def _hand_over(self, report: Report) -> bool:
+        self._handled += 1
         try:
             self._sink(report)
         except Exception:

@@ -32,7 +32,7 @@ class Timing:
     connect: float = 4.0  # for the socket, and again for the gateway's first words
     silence: float = 1.0  # after so long the time is asked, so that a healthy session was heard within two
     dead: float = 8.0  # after so long the connection is dropped: it may be half open
-    answer: float = 30.0  # a question open for longer makes its connection one not to trust
+    answer: float = 30.0  # an answer that pauses for longer makes its connection one not to trust
     first_retry: float = 0.2
     last_retry: float = 10.0
     hop: float = 5.0  # for the loop to take up a write

@@ -7,6 +7,7 @@ question: put again too early, the late end of the first answer would pass for t
 
 import asyncio
 import itertools
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from gateway.reports import (
     FIRST_REQUEST_ID,
     CompletedOrderReport,
     ErrorReport,
+    ExecutionReport,
     OpenOrderReport,
     Query,
     Raw,
@@ -66,12 +68,15 @@ class Question:
     key: str
     done: asyncio.Future[Raw]
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    heard_at: float = field(default_factory=time.monotonic)  # the last part known to be its own, or the question
     perm_ids: set[int] = field(default_factory=set)
     found: list[ContractDetails] = field(default_factory=list)
     unread: int = 0
 
     def see(self, report: Report) -> None:
         match report:
+            case ExecutionReport() if report.raw[1:2] == (self.key,):  # the only part that names its question
+                self.heard_at = time.monotonic()
             case Undecodable() if not report.raw or report.raw[0] in self.form.parts or not report.raw[0].isdigit():
                 self.unread += 1
             case OpenOrderReport() | CompletedOrderReport() if report.raw[0] in self.form.parts and report.perm_id:

@@ -128,12 +128,19 @@ class BrokerSession:
     def ask(self, query: Query, *, timeout: float, connection: int | None = None) -> None:
         if self._delivery.is_consumer():
             raise RuntimeError("the consumer cannot wait for an answer that only it can apply")
-        deadline = time.monotonic() + timeout
         for applied in self._answer(lambda link: self._asking.ask(link, query), timeout=timeout, connection=connection):
+            self._wait_until_applied(applied, query, patience=timeout)
+
+    def _wait_until_applied(self, applied: Future[None], query: Query, *, patience: float) -> None:
+        """Wait as long as the consumer gets on: a day's worth takes it minutes. Raises: QueryTimedOut, QueryFailed."""
+        while True:
+            handled = self._delivery.handled
             try:
-                applied.result(max(0.0, deadline - time.monotonic()))
+                return applied.result(patience)
             except TimeoutError:
-                raise QueryTimedOut(f"the answer to {query} was not applied within {timeout:g} s") from None
+                if self._delivery.handled == handled:
+                    why = f"the answer to {query} was not applied: nothing moved for {patience:g} s"
+                    raise QueryTimedOut(why) from None
 
     def transmit(self, tickets: Sequence[OrderTicket], *, connection: int, before: float) -> None:
         try:

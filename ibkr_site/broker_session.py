@@ -11,7 +11,6 @@ Rules
 
 import logging
 import threading
-import zlib
 from collections.abc import Callable
 
 import psycopg
@@ -24,11 +23,13 @@ from django.utils import timezone
 
 from accounts.live import LiveBook
 from accounts.models import GatewaySession
+from accounts.ownership import lock_key
 from gateway.errors import WrongAccount
 from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from ibkr_site import checks
 from orders import desk, holdings, kill_points, reconcile, reports, sweep
+from orders.day import Day
 from orders.models import Order
 from orders.waiting import listening_parameters
 
@@ -43,7 +44,7 @@ class Lease:
     """A session-level advisory lock on a connection of its own: gone with the process, or with the connection."""
 
     def __init__(self, *, gateway: str, client_id: int) -> None:
-        self._key = zlib.crc32(f"{gateway}/{client_id}".encode())
+        self._key = lock_key(gateway=gateway, client_id=client_id)
         self._connection: psycopg.Connection | None = None
 
     def acquire(self) -> bool:
@@ -107,13 +108,14 @@ class Owner:
         epoch = _begin_epoch()
         log.info("owner of client id %s at %s, epoch %s", settings.IB_CLIENT_ID, settings.GATEWAY_NAME, epoch)
         book = LiveBook(gateway=settings.GATEWAY_NAME, epoch=epoch)
+        day = Day(gateway=settings.GATEWAY_NAME, epoch=epoch)
         session = BrokerSession(
             host=settings.IB_HOST,
             port=settings.IB_PORT,
             client_id=settings.IB_CLIENT_ID,
             account=settings.IB_ACCOUNT,
             name=settings.GATEWAY_NAME,
-            sink=lambda report: self._apply(report, book),
+            sink=lambda report: self._apply(report, book, day),
             recover=lambda asked, number: self._recover(asked, number, epoch),
         )
         own = desk.Desk(broker=session, gateway=settings.GATEWAY_NAME, client_id=settings.IB_CLIENT_ID, epoch=epoch)
@@ -159,12 +161,14 @@ class Owner:
                 connection.close()
         connection.close()
 
-    def _apply(self, report: Report, book: LiveBook) -> None:
+    def _apply(self, report: Report, book: LiveBook, day: Day) -> None:
         """Apply one report; waits out a database that is away."""
         name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{book.epoch}/{report.connection}"
         while True:
             try:
                 kill_points.reached("worker.report")
+                if day.gather(report, session=name):
+                    return  # a part of an answer, applied with the others before anything that comes after them
                 book.apply(report)
                 reports.apply_report(report, session=name, client_id=settings.IB_CLIENT_ID)
                 holdings.apply_report(report, gateway=settings.GATEWAY_NAME)

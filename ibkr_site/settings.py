@@ -74,6 +74,7 @@ checks.refuse_wrong_waits(placement_wait=PLACEMENT_WAIT_SECONDS, order_valid=ORD
 BRACKET_EXIT_TIME_IN_FORCE = env("BRACKET_EXIT_TIME_IN_FORCE", default="DAY").upper()
 checks.refuse_unknown_choice("BRACKET_EXIT_TIME_IN_FORCE", BRACKET_EXIT_TIME_IN_FORCE, choices=("DAY", "GTC"))
 EXECUTION_SYNC_SECONDS = env.float("EXECUTION_SYNC_SECONDS", default=30.0)
+EXECUTION_SYNC_REST_SECONDS = env.float("EXECUTION_SYNC_REST_SECONDS", default=300.0)
 SETTLE_SECONDS = env.float("SETTLE_SECONDS", default=30.0)
 KILL_POINTS = env("KILL_POINTS", default="")  # a directory; see orders.kill_points
 checks.refuse_faults_with_real_money(trading_mode=TRADING_MODE, kill_points=KILL_POINTS, settle_seconds=SETTLE_SECONDS)

@@ -10,7 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter, RadioFilter
 
-from accounts.display import NOTHING, amount, badge, moment
+from accounts.display import NOTHING, amount, moment
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
 from orders import presentation, stamps, timeline
 from orders.decisions import DecidesDoubts
@@ -141,7 +141,7 @@ class OrderAdmin(DecidesDoubts, RecordAdmin):
             "status": presentation.status_badge(row),
             "prices": presentation.prices(row),
             "timeline": timeline.entries(row.events.order_by("sequence")),
-            "executions": presentation.executions(row.executions.order_by("executed_at", "pk")),
+            "executions": presentation.executions(Execution.objects.of(row).order_by("executed_at", "pk")),
             "requests": presentation.requests(OrderRequest.objects.filter(asked).order_by("pk")),
             "legs": presentation.legs(Order.objects.filter(request=row.request_id).exclude(pk=row.pk).order_by("pk"))
             if row.request_id
@@ -213,7 +213,7 @@ class ExecutionAdmin(RecordAdmin):
 
     @admin.display(description="standing")
     def standing(self, execution: Any) -> SafeString:
-        return badge("replaced" if execution.is_replaced else "effective")
+        return presentation.standing(execution)
 
     @admin.display(description="order")
     def of_order(self, execution: Execution) -> SafeString | str:

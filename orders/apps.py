@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -5,3 +7,7 @@ class OrdersConfig(AppConfig):
     name = "orders"
     default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Orders"
+
+    def import_models(self) -> None:
+        super().import_models()
+        import_module("orders.totals")

@@ -35,6 +35,7 @@ class Desk:
     client_id: int
     epoch: int
     claiming: threading.Lock = field(default_factory=threading.Lock)
+    syncing: threading.Lock = field(default_factory=threading.Lock)  # one sync of executions at a time
     rounds: Rounds = field(default_factory=Rounds)
     uncommitted: set[int] = field(default_factory=set)  # requests whose claim failed in a way that may have committed
 

@@ -12,7 +12,8 @@
     ├── InvalidKey             an idempotency key that is none
     ├── KeyReused              an idempotency key came again with another body
     ├── KeyInProgress          the first request with that key is still being worked on
-    └── NotOwner               this process does not hold the broker session
+    ├── NotOwner               this process does not hold the broker session
+    └── AnswerIncomplete       a part of what the broker answered could not be written
 
 Raised with facts, turned into HTTP answers once, in ibkr_site.problems.
 """
@@ -82,4 +83,8 @@ class KeyInProgress(OrderError):
 
 
 class NotOwner(OrderError):
+    pass
+
+
+class AnswerIncomplete(OrderError):
     pass

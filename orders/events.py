@@ -140,16 +140,39 @@ class Fill(Trade):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TradeCorrected(Event):
-    """An execution replaces an earlier one (FIX 150=G): same id up to the last dot, a higher suffix."""
+class Correction(Event):
+    """An execution replaces an earlier one (FIX 150=G): same id up to the last dot, a higher suffix.
 
-    kind = EventKind.TRADE_CORRECTED
+    `quantity` 0 is a bust: the trade was undone (FIX 150=H).
+    """
+
     exec_id: str
     replaces: str
     quantity: Decimal
     price: Decimal
     replaced_quantity: Decimal
     replaced_price: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeCorrected(Correction):
+    """Whether something is left of the order has not changed."""
+
+    kind = EventKind.TRADE_CORRECTED
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilledByCorrection(Correction):
+    """Something was left, and now nothing is."""
+
+    kind = EventKind.FILLED_BY_CORRECTION
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedByCorrection(Correction):
+    """Nothing was left, and now something is."""
+
+    kind = EventKind.OPENED_BY_CORRECTION
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ it changes, something was executed that nobody told us of.
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Sum, When
+from django.db.models import Sum
 
 from accounts.models import BrokerAccount, Position
 from gateway.reports import AnswerComplete, Query, Report
-from orders.models import Execution, UnexplainedHolding
-from orders.vocabulary import Side
+from orders.models import UnexplainedHolding
+from orders.totals import ExecutedTotal
 
 Contract = tuple[str, str, str]  # account, symbol, security type
 
@@ -51,8 +51,6 @@ def unexplained(account: str, *, symbol: str, security_type: str) -> Decimal:
 
 def _executed(accounts: list[str]) -> dict[Contract, Decimal]:
     """What executions add up to, signed; a corrected one counts as corrected."""
-    corrections = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id"))
-    signed = Sum(Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity")))
-    rows = Execution.objects.filter(~Exists(corrections), account__in=accounts)
-    totals = rows.values_list("account", "symbol", "security_type").annotate(total=signed).order_by()
+    rows = ExecutedTotal.objects.filter(account__in=accounts).values_list("account", "symbol", "security_type")
+    totals = rows.annotate(total=Sum("quantity")).order_by()
     return {(account, symbol, security_type): total for account, symbol, security_type, total in totals}

@@ -1,8 +1,8 @@
 """The only writer of orders and their events.
 
 Rules
-1. Two functions write: `open_order` and `record`. Each appends the event and projects it onto the row in one
-   transaction, the row locked first; the database refuses anything else.
+1. Two functions write: `open_order` and `record`, and `Draft` where there is more than one event. Each appends the
+   events and projects them onto the row in one transaction, the row locked first; the database refuses anything else.
 2. The lifecycle table decides. An event of our own that it refuses raises; a report of the broker that it refuses is
    kept as UNEXPECTED with the raw message and changes nothing.
 3. Who acted is always said. Waiting requests are woken after the commit, in a statement of its own: a NOTIFY inside
@@ -10,7 +10,7 @@ Rules
 4. When it was recorded is said by the database's clock: those of the processes may differ by anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,7 +44,7 @@ def open_order(terms: Mapping[str, Any], event: events.Event, *, origin: Origin)
         now = clock.database_now()
         order = Order(**{"received_at": now, **terms, **columns})
         order.save(force_insert=True)
-        _append(order, event, before=None, after=state.status, origin=origin, now=now)
+        _event_row(order, event, before=None, after=state.status, origin=origin, now=now).save(force_insert=True)
     return order
 
 
@@ -60,20 +60,58 @@ def record(
         order = Order.objects.select_for_update().get(pk=order_pk)
         if only_from is not None and order.status not in only_from:
             return None
-        _advance(order, event, origin=origin, now=clock.database_now())
-        about = topic(order)
-        transaction.on_commit(lambda: wake(about))
+        record_all([(order, event)], origin=origin)
     return order
 
 
-def record_all(changes: Sequence[tuple[Order, events.Event]], *, origin: Origin) -> None:
-    """Append one event to each of several rows that the caller has locked, all or none."""
-    with transaction.atomic():
-        now = clock.database_now()
-        for order, event in changes:
-            _advance(order, event, origin=origin, now=now)
-        topics = {topic(order) for order, _ in changes}
-        transaction.on_commit(lambda: wake(*topics))
+def record_all(changes: Iterable[tuple[Order, events.Event]], *, origin: Origin) -> None:
+    """Append events to rows that the caller has locked, all or none."""
+    draft = Draft()
+    for order, event in changes:
+        draft.add(order, event, origin=origin)
+    draft.write()
+
+
+class Draft:
+    """Events of rows that the caller has locked: each is folded into its row's value at once, so that the next can
+    rest on it, and all are written together. Takes any number for one row; a row is to be one value throughout."""
+
+    def __init__(self) -> None:
+        self._now: datetime | None = None
+        self._events: list[OrderEvent] = []
+        self._changed: dict[int, tuple[Order, set[str]]] = {}
+
+    def add(self, order: Order, event: events.Event, *, origin: Origin) -> None:
+        """Raises: IllegalTransition, as `record`."""
+        before = order.state()
+        try:
+            after = lifecycle.fold(before, event)
+        except IllegalTransition:
+            if origin.actor != Actor.BROKER:
+                raise
+            event = events.Unexpected(refused=event.kind, status=before.status, details=event.payload())
+            after = lifecycle.fold(before, event)
+        self._now = self._now or clock.database_now()
+        _, changed = self._changed.setdefault(order.pk, (order, {"last_sequence"}))
+        for name in STATE_COLUMNS:
+            if getattr(before, name) != getattr(after, name):
+                setattr(order, name, getattr(after, name))
+                changed.add(name)
+        order.last_sequence += 1
+        self._events.append(
+            _event_row(order, event, before=before.status, after=after.status, origin=origin, now=self._now)
+        )
+
+    def write(self) -> None:
+        """Write events, then rows, all or none."""
+        if not self._events:
+            return
+        with transaction.atomic():
+            OrderEvent.objects.bulk_create(self._events)
+            for order, changed in self._changed.values():
+                order.save(update_fields=changed)
+            topics = {topic(order) for order, _ in self._changed.values()}
+            transaction.on_commit(lambda: wake(*topics))
 
 
 def replay(order: Order) -> lifecycle.OrderState:
@@ -94,28 +132,10 @@ def topic(order: Order) -> str:
 def wake(*topics: str) -> None:
     """Tell the web processes that something about these topics was committed."""
     with connection.cursor() as cursor:
-        for about in topics:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, about])
+        cursor.execute("SELECT pg_notify(%s, about) FROM unnest(%s::text[]) AS about", [CHANNEL, list(topics)])
 
 
-def _advance(order: Order, event: events.Event, *, origin: Origin, now: datetime) -> None:
-    before = order.state()
-    try:
-        after = lifecycle.fold(before, event)
-    except IllegalTransition:
-        if origin.actor != Actor.BROKER:
-            raise
-        event = events.Unexpected(refused=event.kind, status=before.status, details=event.payload())
-        after = lifecycle.fold(before, event)
-    changed = [name for name in STATE_COLUMNS if getattr(before, name) != getattr(after, name)]
-    for name in changed:
-        setattr(order, name, getattr(after, name))
-    order.last_sequence += 1
-    _append(order, event, before=before.status, after=after.status, origin=origin, now=now)
-    order.save(update_fields=[*changed, "last_sequence"])
-
-
-def _append(
+def _event_row(
     order: Order,
     event: events.Event,
     *,
@@ -123,8 +143,8 @@ def _append(
     after: OrderStatus,
     origin: Origin,
     now: datetime,
-) -> None:
-    OrderEvent.objects.create(
+) -> OrderEvent:
+    return OrderEvent(
         order=order,
         sequence=order.last_sequence,
         kind=event.kind,

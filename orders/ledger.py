@@ -8,7 +8,6 @@ Precedence
 """
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -70,7 +69,8 @@ def read(symbol: str = "") -> Ledger:
 def entries(account: str, *, session: GatewaySession, symbol: str = "") -> list[Entry]:
     """Everything executed in the account, oldest first; `symbol` matches exactly but for its case."""
     of_symbol = {"symbol__iexact": symbol} if symbol else {}
-    executions = effective(Execution.objects.filter(account=account, **of_symbol).select_related("order").defer("raw"))
+    counting = Execution.objects.effective().filter(account=account, **of_symbol)
+    executions = list(counting.select_related("order").defer("raw"))
     completed = _completed(account, session, of_symbol)
     positions = Position.objects.filter(account=account, average_cost__isnull=False, **of_symbol).exclude(quantity=0)
     contracts = {execution.con_id for execution in executions}
@@ -84,19 +84,6 @@ def entries(account: str, *, session: GatewaySession, symbol: str = "") -> list[
     dated += [(order.received_at, _filled(order)) for order in completed]
     # What has no time of its own is older than all that was seen to happen.
     return [_held(position) for position in unexplained] + [entry for _, entry in sorted(dated, key=_time)]
-
-
-def effective(executions: Iterable[Execution]) -> list[Execution]:
-    """What counts: of ids that are the same up to the last dot, the one with the highest number behind it."""
-    latest: dict[str, tuple[int, Execution]] = {}
-    for execution in executions:
-        family, _, tail = execution.exec_id.rpartition(".")
-        revision = int(tail) if family and tail.isdecimal() else 0
-        if not revision:
-            family = execution.exec_id
-        if family not in latest or latest[family][0] < revision:
-            latest[family] = (revision, execution)
-    return [execution for _, execution in latest.values()]
 
 
 def _completed(account: str, session: GatewaySession, of_symbol: dict[str, str]) -> list[Order]:

@@ -4,7 +4,7 @@ Rules
 1. Everything that decides a status is in TABLE. A pair that is not there cannot happen: `fold` raises.
 2. A fill is never refused, whatever the status: the broker's executions are facts.
 3. Executions decide, not the word `Filled`. Absence is never a status: no row is reached by not hearing something.
-4. After a fill, NEW reads PARTIALLY_FILLED (FIX's order of precedence for OrdStatus).
+4. After a fill, NEW reads PARTIALLY_FILLED (FIX's order of precedence for OrdStatus); undone altogether, NEW again.
 """
 
 from dataclasses import dataclass, replace
@@ -37,6 +37,7 @@ TABLE: dict[tuple[S, E], S] = {
     (S.NEW, E.REJECTED): S.REJECTED,  # IB takes an order and refuses it a moment later (201)
     (S.NEW, E.RESTATED): S.NEW,
     (S.NEW, E.STATUS_REPORTED): S.NEW,
+    (S.NEW, E.FILLED_BY_CORRECTION): S.FILLED,  # its only trade was undone, and then it was not
     #
     (S.PARTIALLY_FILLED, E.PARTIAL_FILL): S.PARTIALLY_FILLED,
     (S.PARTIALLY_FILLED, E.FILL): S.FILLED,
@@ -46,6 +47,7 @@ TABLE: dict[tuple[S, E], S] = {
     (S.PARTIALLY_FILLED, E.EXPIRED): S.EXPIRED,
     (S.PARTIALLY_FILLED, E.RESTATED): S.PARTIALLY_FILLED,
     (S.PARTIALLY_FILLED, E.STATUS_REPORTED): S.PARTIALLY_FILLED,
+    (S.PARTIALLY_FILLED, E.FILLED_BY_CORRECTION): S.FILLED,
     #
     (S.PENDING_CANCEL, E.CANCEL_REQUESTED): S.PENDING_CANCEL,  # asked again; cancels may be repeated
     (S.PENDING_CANCEL, E.CANCEL_SENT): S.PENDING_CANCEL,
@@ -57,25 +59,30 @@ TABLE: dict[tuple[S, E], S] = {
     (S.PENDING_CANCEL, E.FILL): S.FILLED,  # the cancel lost the race
     (S.PENDING_CANCEL, E.RESTATED): S.PENDING_CANCEL,
     (S.PENDING_CANCEL, E.STATUS_REPORTED): S.PENDING_CANCEL,
+    (S.PENDING_CANCEL, E.FILLED_BY_CORRECTION): S.FILLED,
     #
     (S.FILLED, E.PARTIAL_FILL): S.FILLED,
     (S.FILLED, E.FILL): S.FILLED,  # more than was ordered: the broker's word, shown as it is
     (S.FILLED, E.ACCEPTED): S.FILLED,
     (S.FILLED, E.STATUS_REPORTED): S.FILLED,
+    (S.FILLED, E.OPENED_BY_CORRECTION): S.NEW,  # less was filled than we were told
     #
     (S.CANCELED, E.PARTIAL_FILL): S.CANCELED,  # a late execution: quantity counts, the order stays gone
     (S.CANCELED, E.FILL): S.FILLED,
     (S.CANCELED, E.REJECTED): S.REJECTED,  # IB says Cancelled first and the reason (201) after it
     (S.CANCELED, E.STATUS_REPORTED): S.CANCELED,
+    (S.CANCELED, E.FILLED_BY_CORRECTION): S.FILLED,
     #
     (S.EXPIRED, E.PARTIAL_FILL): S.EXPIRED,
     (S.EXPIRED, E.FILL): S.FILLED,
     (S.EXPIRED, E.STATUS_REPORTED): S.EXPIRED,
+    (S.EXPIRED, E.FILLED_BY_CORRECTION): S.FILLED,
     #
     (S.REJECTED, E.ACCEPTED): S.NEW,  # an error that looked final, and the order is listed as working
     (S.REJECTED, E.PARTIAL_FILL): S.PARTIALLY_FILLED,
     (S.REJECTED, E.FILL): S.FILLED,
     (S.REJECTED, E.STATUS_REPORTED): S.REJECTED,
+    (S.REJECTED, E.FILLED_BY_CORRECTION): S.FILLED,
     #
     (S.IN_DOUBT, E.ACCEPTED): S.NEW,
     (S.IN_DOUBT, E.REJECTED): S.REJECTED,
@@ -133,6 +140,9 @@ class OrderState:
         return max(self.quantity - self.filled_quantity, Decimal(0))
 
 
+_TRADES = (events.Trade, events.Correction)
+
+
 def fold(state: OrderState | None, event: events.Event) -> OrderState:
     """The state after `event`. Raises IllegalTransition for a pair that is not in TABLE."""
     if state is None:
@@ -143,6 +153,8 @@ def fold(state: OrderState | None, event: events.Event) -> OrderState:
     after = _applied(replace(state, status=status), event)
     if after.status is S.NEW and after.filled_quantity > 0:
         return replace(after, status=S.PARTIALLY_FILLED)
+    if after.status is S.PARTIALLY_FILLED and not after.filled_quantity and isinstance(event, _TRADES):
+        return replace(after, status=S.NEW)
     return after
 
 
@@ -188,7 +200,7 @@ def _applied(state: OrderState, event: events.Event) -> OrderState:
                 filled_quantity=state.filled_quantity + event.quantity,
                 filled_notional=state.filled_notional + event.quantity * event.price,
             )
-        case events.TradeCorrected():
+        case events.Correction():
             before = event.replaced_quantity * event.replaced_price
             return replace(
                 state,

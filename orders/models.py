@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import pgtrigger
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from accounts.guards import APPEND_ONLY as APPEND_ONLY
 from accounts.guards import NO_TRUNCATE as NO_TRUNCATE
 from accounts.models import BrokerAccount
+from orders.families import FIRST_REVISION, family_of, revision_of
 from orders.lifecycle import OrderState
 from orders.vocabulary import EventKind, ExecutionSource, OrderStatus, OrderType, Role, Side, TimeInForce
 
@@ -151,18 +152,25 @@ class Order(models.Model):
         triggers = [
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
             NO_TRUNCATE,
-            # The next event comes first, and says the same status.
+            # The next events come first, and lead without a gap from the status before to the one after.
             pgtrigger.Trigger(
                 name="changes_with_its_event",
                 operation=pgtrigger.Update,
                 when=pgtrigger.Before,
                 func="""
-                    IF NEW.last_sequence <> OLD.last_sequence + 1 OR NOT EXISTS (
-                        SELECT 1 FROM orders_orderevent
-                        WHERE order_id = NEW.id AND sequence = NEW.last_sequence AND to_status = NEW.status
-                          AND from_status = OLD.status
+                    IF NEW.last_sequence <= OLD.last_sequence OR NOT (
+                        SELECT count(*) = NEW.last_sequence - OLD.last_sequence
+                            AND bool_and(from_status = led_to)
+                            AND (array_agg(to_status ORDER BY sequence DESC))[1] = NEW.status
+                        FROM (
+                            SELECT sequence, from_status, to_status,
+                                lag(to_status, 1, OLD.status) OVER (ORDER BY sequence) AS led_to
+                            FROM orders_orderevent
+                            WHERE order_id = NEW.id
+                                AND sequence > OLD.last_sequence AND sequence <= NEW.last_sequence
+                        ) AS next_events
                     ) THEN
-                        RAISE EXCEPTION 'order % changes only together with its next event', OLD.id;
+                        RAISE EXCEPTION 'order % changes only together with its next events', OLD.id;
                     END IF;
                     RETURN NEW;
                 """,
@@ -225,16 +233,35 @@ class OrderEvent(models.Model):
         return f"{self.sequence}. {self.get_kind_display()}"
 
 
+class ExecutionQuerySet(models.QuerySet["Execution"]):
+    def effective(self) -> "ExecutionQuerySet":
+        """What counts: the last word on each trade, and of that what was not busted."""
+        return self.filter(~Exists(later_words()), quantity__gt=0)
+
+    def of(self, order: Order) -> "ExecutionQuerySet":
+        """Those of an order, also where they were on record before it was adopted."""
+        known_before = Q(order=None, account=order.account_id, perm_id=order.perm_id or None)
+        return self.filter(Q(order=order) | known_before)
+
+
 class Execution(models.Model):
-    """One execution as the broker reported it; a correction is a row of its own that names what it replaces."""
+    """One execution as the broker reported it; corrections and busts are rows of their own (orders.families)."""
 
     account = models.CharField(max_length=20)
     exec_id = models.CharField(max_length=80)
-    replaces = models.CharField(max_length=80, blank=True, help_text="exec_id this one corrects")
+    family = models.GeneratedField(
+        expression=family_of(F("exec_id")), output_field=models.CharField(max_length=80), db_persist=True
+    )
+    revision = models.GeneratedField(
+        expression=revision_of(F("exec_id")), output_field=models.IntegerField(), db_persist=True
+    )
+    replaces = models.CharField(
+        max_length=80, blank=True, help_text="exec_id that counted until this one came; empty when it came too late"
+    )
     order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, blank=True, related_name="executions")
     perm_id = models.BigIntegerField()
-    client_id = models.IntegerField()
-    broker_order_id = models.BigIntegerField()
+    client_id = models.IntegerField(null=True, blank=True, help_text="empty: the source does not say")
+    broker_order_id = models.BigIntegerField(null=True, blank=True)
     symbol = models.CharField(max_length=40)
     con_id = models.BigIntegerField()
     security_type = models.CharField(max_length=10)
@@ -250,6 +277,8 @@ class Execution(models.Model):
     raw = models.JSONField()
     recorded_at = models.DateTimeField()
 
+    objects = ExecutionQuerySet.as_manager()
+
     class Meta:
         constraints = [
             # Every fill once.
@@ -258,14 +287,27 @@ class Execution(models.Model):
         indexes = [
             models.Index(fields=["symbol", "executed_at"], name="executions_by_symbol"),  # GET /executions?symbol=
             models.Index(fields=["executed_at"], name="executions_by_time"),  # the admin's day filter
-            # Which executions were corrected: few among many.
-            models.Index(fields=["account", "replaces"], condition=~Q(replaces=""), name="corrections"),
+            # What was said of a trade before: looked up for each new execution.
+            models.Index(fields=["account", "family", "revision"], name="executions_by_family"),
+            # Which executions are not the last word: few among many.
+            models.Index(
+                fields=["account", "family", "revision"],
+                condition=Q(revision__gt=FIRST_REVISION),
+                name="executions_corrected",
+            ),
             models.Index(fields=["perm_id"], name="executions_by_perm_id"),
         ]
         triggers = APPEND_ONLY
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity.normalize():f} {self.symbol} @ {self.price.normalize():f}"
+
+
+def later_words() -> models.QuerySet[Execution]:
+    """The executions that take the place of the one a query is at."""
+    family = Execution.objects.filter(account=OuterRef("account"), family=OuterRef("family"))
+    # The second condition follows from the first but for ids without a first word; with it, the index is a short list.
+    return family.filter(revision__gt=OuterRef("revision")).filter(revision__gt=FIRST_REVISION)
 
 
 class Commission(models.Model):

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.display import NOTHING, amount, badge
-from orders.models import Commission, Execution, Order, OrderRequest
+from orders.models import Commission, Execution, Order, OrderRequest, later_words
 from orders.vocabulary import OrderType
 
 
@@ -58,20 +58,26 @@ def answer_badge(status_code: int) -> SafeString:
 
 def with_standing(rows: QuerySet[Execution]) -> QuerySet[Any]:
     """Executions with what they cost, and whether a later one took their place."""
-    later = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id")).exclude(replaces="")
     charges = Commission.objects.filter(exec_id=OuterRef("exec_id")).order_by("-pk")
     return rows.annotate(
-        is_replaced=Exists(later),
+        is_replaced=Exists(later_words()),
         charged=Subquery(charges.values("amount")[:1]),
         charged_in=Subquery(charges.values("currency")[:1]),
     )
+
+
+def standing(row: Any) -> SafeString:
+    """Whether an execution `with_standing` counts."""
+    if row.is_replaced:
+        return badge("replaced")
+    return badge("effective" if row.quantity else "busted")
 
 
 def executions(rows: QuerySet[Execution]) -> list[dict[str, Any]]:
     return [
         {
             "row": row,
-            "standing": badge("replaced" if row.is_replaced else "effective"),
+            "standing": standing(row),
             "commission": f"{amount(row.charged)} {row.charged_in}" if row.charged is not None else NOTHING,
         }
         for row in with_standing(rows)

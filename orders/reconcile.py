@@ -29,6 +29,9 @@ from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 log = logging.getLogger(__name__)
 
 QUESTION_SECONDS = 20.0
+# A long day's executions take minutes to be written down. A gateway that falls silent in the middle of its answer is
+# given up long before, by the session.
+LONG_ANSWER_SECONDS = 1800.0
 # Orders before executions, so that every execution finds its order.
 ORDER_QUERIES = (Query.OPEN_ORDERS, Query.ALL_OPEN_ORDERS, Query.COMPLETED_ORDERS, Query.EXECUTIONS)
 ACCOUNT_QUERIES = (Query.POSITIONS, Query.ACCOUNT)
@@ -43,7 +46,7 @@ UNKNOWN_TO_BROKER = "sent, and neither among the broker's open or completed orde
 def recover(broker: Broker, *, gateway: str, client_id: int, session: str, connection: int) -> None:
     """Bring the record in step with the broker. Raises: GatewayError when any question went unanswered."""
     for query in (*ORDER_QUERIES, *ACCOUNT_QUERIES):
-        broker.ask(query, timeout=QUESTION_SECONDS, connection=connection)
+        broker.ask(query, timeout=patience(query), connection=connection)
         kill_points.reached("worker.asked")
     origin = journal.Origin(actor=Actor.WORKER, session=session)
     _doubt(_ours(gateway, client_id).filter(status=OrderStatus.PENDING_NEW), origin=origin)
@@ -67,7 +70,7 @@ def settle(desk: Desk) -> None:
         return
     asked_at = time.monotonic()  # the open orders come first: what the answers say is of this moment, not of the last
     for query in (*ORDER_QUERIES, Query.POSITIONS):
-        desk.broker.ask(query, timeout=QUESTION_SECONDS, connection=status.connection)
+        desk.broker.ask(query, timeout=patience(query), connection=status.connection)
     if desk.broker.status().ready_since != status.ready_since:
         return  # the link was down in between: the round does not count
     desk.rounds.completed(ready_since=status.ready_since, at=asked_at)
@@ -81,7 +84,12 @@ def settle(desk: Desk) -> None:
 def sync_executions(broker: Broker) -> None:
     """Ask for orders and executions; the answers are applied as they come. Raises: GatewayError."""
     for query in (Query.ALL_OPEN_ORDERS, Query.COMPLETED_ORDERS, Query.EXECUTIONS):
-        broker.ask(query, timeout=QUESTION_SECONDS)
+        broker.ask(query, timeout=patience(query))
+
+
+def patience(query: Query) -> float:
+    """Seconds to wait until the answer is applied."""
+    return LONG_ANSWER_SECONDS if query is Query.EXECUTIONS else QUESTION_SECONDS
 
 
 def _ours(gateway: str, client_id: int) -> QuerySet[Order]:

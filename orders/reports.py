@@ -12,7 +12,6 @@ import logging
 from decimal import Decimal
 
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.models import BrokerAccount
 from gateway import dialect
@@ -26,9 +25,9 @@ from gateway.reports import (
     OrderStatusReport,
     Report,
 )
-from orders import events, journal, stamps
-from orders.models import Commission, Execution, Order
-from orders.vocabulary import FINAL, Actor, EventKind, ExecutionSource, OrderStatus
+from orders import attribution, events, fills, journal, stamps
+from orders.models import Order
+from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +48,21 @@ def apply_report(report: Report, *, session: str, client_id: int) -> None:
         case OrderStatusReport():
             _order_status(report, origin)
         case CompletedOrderReport():
-            _completed_order(report, origin)
+            apply_completed(report, order_of(report), session=session)
         case ExecutionReport():
-            _execution(report, origin)
+            fills.record_all([fills.said(report, session=session)])
         case CommissionReport():
-            _commission(report)
+            fills.record_commissions([report])
         case ErrorReport():
             _error(report, origin, client_id)
 
 
+def order_of(report: OpenOrderReport | CompletedOrderReport) -> Order | None:
+    return attribution.find(report.order_ref, report.perm_id, report.account)
+
+
 def _open_order(report: OpenOrderReport, origin: journal.Origin) -> None:
-    order = _find(report.order_ref, report.perm_id, report.account)
+    order = order_of(report)
     if order is None:
         _adopt(report, origin, client_id=report.client_id, broker_order_id=report.order_id)
         return
@@ -79,44 +82,16 @@ def _order_status(report: OrderStatusReport, origin: journal.Origin) -> None:
         _status(order, report.status, origin, why_held=report.why_held)
 
 
-def _completed_order(report: CompletedOrderReport, origin: journal.Origin) -> None:
-    order = _find(report.order_ref, report.perm_id, report.account)
+def apply_completed(report: CompletedOrderReport, order: Order | None, *, session: str) -> Order | None:
+    """Record what the order, which is not known yet if None, is said to have become; the order as this left it."""
+    origin = journal.Origin(actor=Actor.BROKER, session=session, raw=report.raw)
     if order is None:
-        _adopt(report, origin, client_id=None, broker_order_id=None)
-    elif report.status == dialect.FILLED_STATUS:
+        return _adopt(report, origin, client_id=None, broker_order_id=None)
+    if report.status == dialect.FILLED_STATUS:
         _acknowledge(order, report.perm_id, report.status, origin)
     else:
         _status(order, report.status, origin, perm_id=report.perm_id, reason=report.completed_status)
-
-
-def _execution(report: ExecutionReport, origin: journal.Origin) -> None:
-    if Execution.objects.filter(account=report.account, exec_id=report.exec_id).exists():
-        return  # each question repeats the day's: known ones cost one look
-    with transaction.atomic():
-        order = _find(report.order_ref, report.perm_id, report.account)
-        if order is not None:
-            order = Order.objects.select_for_update().get(pk=order.pk)
-        replaced = _replaced(report)
-        if not _store(report, order, replaced):
-            return
-        if order is not None:
-            journal.record(order.pk, _trade(report, order, replaced), origin=origin)
-
-
-def _commission(report: CommissionReport) -> None:
-    Commission.objects.bulk_create(
-        [
-            Commission(
-                exec_id=report.exec_id,
-                amount=report.commission,
-                currency=report.currency,
-                realized_pnl=report.realized_pnl,
-                raw=list(report.raw),
-                recorded_at=timezone.now(),
-            )
-        ],
-        ignore_conflicts=True,
-    )
+    return order
 
 
 def _error(report: ErrorReport, origin: journal.Origin, client_id: int) -> None:
@@ -145,26 +120,6 @@ def _error(report: ErrorReport, origin: journal.Origin, client_id: int) -> None:
 def _may_be_rejected(order: Order) -> bool:
     settled = FINAL - {OrderStatus.CANCELED}  # IB may say Cancelled first and the reason after it
     return order.filled_quantity == 0 and order.status not in settled
-
-
-def _find(order_ref: str, perm_id: int, account: str) -> Order | None:
-    """The order a report is about: by our stamp, else by IB's permanent id."""
-    ours = _stamped(order_ref)
-    if ours is not None and (perm_id <= 0 or ours.perm_id in (None, perm_id) or _named_by_a_person(ours)):
-        return ours
-    if perm_id <= 0:
-        return None
-    return Order.objects.filter(perm_id=perm_id, account_id=account).first()
-
-
-def _named_by_a_person(order: Order) -> bool:
-    """Its permanent id was typed in to end a doubt, and the broker said nothing of it yet: the stamp knows better."""
-    return not order.broker_status and not order.filled_quantity
-
-
-def _stamped(order_ref: str) -> Order | None:
-    _, stamp = stamps.split(order_ref)
-    return Order.objects.filter(stamp=stamp).first() if stamp is not None else None
 
 
 def _is_other_claim(order: Order, report: OpenOrderReport) -> bool:
@@ -230,12 +185,12 @@ def _adopt(
     *,
     client_id: int | None,
     broker_order_id: int | None,
-) -> None:
+) -> Order | None:
     if report.perm_id <= 0 or not BrokerAccount.objects.filter(pk=report.account).exists():
-        return
+        return None
     reference, stamp = stamps.split(report.order_ref)
     if stamp is not None:
-        _alarm(report, origin, _stamped(report.order_ref))
+        _alarm(report, origin, attribution.stamped(report.order_ref))
     terms = {
         "account_id": report.account,
         "symbol": report.contract.symbol,
@@ -256,7 +211,10 @@ def _adopt(
         perm_id=report.perm_id,
         broker_status=report.status,
     )
-    journal.open_order(terms, adopted, origin=origin)
+    with transaction.atomic():
+        order = journal.open_order(terms, adopted, origin=origin)
+        fills.count_earlier(order, origin=origin)
+    return order
 
 
 def _alarm(report: OpenOrderReport | CompletedOrderReport, origin: journal.Origin, ours: Order | None) -> None:
@@ -277,72 +235,6 @@ def _adopted_status(broker_status: str) -> OrderStatus:
     return OrderStatus.NEW if broker_status in dialect.WORKING_STATUSES else OrderStatus.REJECTED
 
 
-def _replaced(report: ExecutionReport) -> Execution | None:
-    """The execution this one corrects: the same id up to the last dot, with a lower suffix."""
-    family, dot, suffix = report.exec_id.rpartition(".")
-    if not dot or not suffix.isdigit():
-        return None
-    siblings = Execution.objects.filter(account=report.account, exec_id__startswith=f"{family}.")
-    earlier = [
-        row
-        for row in siblings.exclude(exec_id=report.exec_id)
-        if (tail := row.exec_id[len(family) + 1 :]).isdigit() and int(tail) < int(suffix)
-    ]
-    return max(earlier, key=lambda row: int(row.exec_id.rpartition(".")[2]), default=None)
-
-
-def _store(report: ExecutionReport, order: Order | None, replaced: Execution | None) -> bool:
-    """Keep the execution; false when it was kept before."""
-    row = Execution(
-        account=report.account,
-        exec_id=report.exec_id,
-        replaces=replaced.exec_id if replaced else "",
-        order=order,
-        perm_id=report.perm_id,
-        client_id=report.client_id,
-        broker_order_id=report.order_id,
-        symbol=report.contract.symbol,
-        con_id=report.contract.con_id,
-        security_type=report.contract.security_type,
-        currency=report.contract.currency,
-        side=report.side,
-        quantity=report.quantity,
-        price=report.price,
-        exchange=report.exchange,
-        order_ref=order.order_ref if order is not None else report.order_ref,
-        executed_at=report.executed_at,
-        time_text=report.time_text,
-        source=ExecutionSource.LIVE if report.live else ExecutionSource.REQUESTED,
-        raw=list(report.raw),
-        recorded_at=timezone.now(),
-    )
-    if Execution.objects.filter(account=report.account, exec_id=report.exec_id).exists():
-        return False
-    row.save(force_insert=True)
-    return True
-
-
-def _trade(report: ExecutionReport, order: Order, replaced: Execution | None) -> events.Event:
-    if replaced is not None:
-        return events.TradeCorrected(
-            exec_id=report.exec_id,
-            replaces=replaced.exec_id,
-            quantity=report.quantity,
-            price=report.price,
-            replaced_quantity=replaced.quantity,
-            replaced_price=replaced.price,
-            occurred_at=report.executed_at,
-        )
-    return events.trade(
-        exec_id=report.exec_id,
-        quantity=report.quantity,
-        price=report.price,
-        perm_id=report.perm_id,
-        leaves=order.state().leaves_quantity,
-        occurred_at=report.executed_at,
-    )
-
-
 def _note_once(order: Order, text: str, origin: journal.Origin) -> None:
     """Keep a remark of our own, which every list of orders would otherwise repeat."""
     if not order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code=0, payload__text=text).exists():
@@ -351,5 +243,6 @@ def _note_once(order: Order, text: str, origin: journal.Origin) -> None:
 
 def _note(order: Order, event: events.Event, origin: journal.Origin) -> None:
     recorded = journal.record(order.pk, event, origin=origin)
-    if recorded is not None:
-        order.refresh_from_db()
+    assert recorded is not None  # whatever its status was
+    for column in Order._meta.concrete_fields:
+        setattr(order, column.attname, getattr(recorded, column.attname))

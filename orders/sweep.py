@@ -11,7 +11,7 @@ from django.db.models.functions import Greatest
 from accounts.models import GatewaySession
 from gateway.errors import GatewayError
 from gateway.reports import Query, SessionState
-from orders import dispatch, reconcile
+from orders import dispatch, reconcile, sync
 from orders.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def inquire(desk: Desk) -> None:
         return
     try:
         list_open_orders(desk)
+        sync.sync(desk)
         reconcile.settle(desk)
     except GatewayError as error:
         log.warning("a question went unanswered and is put again: %s", error)

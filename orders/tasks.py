@@ -9,7 +9,7 @@ from celery import shared_task
 
 from accounts.snapshots import taking
 from gateway.errors import GatewayError
-from orders import desk, dispatch, reconcile
+from orders import desk, dispatch, sync
 from orders import sweep as sweeping
 from orders.errors import NotOwner
 
@@ -45,9 +45,9 @@ def list_open_orders() -> None:
 
 @shared_task(ignore_result=True)
 def sync_executions() -> None:
-    """Ask for the day's orders and executions."""
+    """Ask for the day's orders and executions, if it is time or somebody wants it."""
     try:
-        reconcile.sync_executions(desk.current().broker)
+        sync.sync(desk.current())
     except (GatewayError, NotOwner) as error:
         log.warning("executions are not synchronised: %s", error)
 

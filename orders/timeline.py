@@ -155,7 +155,10 @@ def _trade(event: events.Event) -> str:
     match event:
         case events.Trade():
             return f"{amount(event.quantity)} at {amount(event.price)}, execution {event.exec_id}."
-        case events.TradeCorrected():
+        case events.Correction() if not event.quantity:
+            before = f"{amount(event.replaced_quantity)} at {amount(event.replaced_price)}"
+            return f"Execution {event.exec_id} busts {event.replaces}: {before} never was."
+        case events.Correction():
             before = f"{amount(event.replaced_quantity)} at {amount(event.replaced_price)}"
             after = f"{amount(event.quantity)} at {amount(event.price)}"
             return f"Execution {event.exec_id} corrects {event.replaces}: {before} became {after}."

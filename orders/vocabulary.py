@@ -80,6 +80,8 @@ class EventKind(TextChoices):  # FIX 150 ExecType where there is one
     PARTIAL_FILL = "PARTIAL_FILL", "Partial fill"
     FILL = "FILL", "Fill"
     TRADE_CORRECTED = "TRADE_CORRECTED", "Trade corrected"
+    FILLED_BY_CORRECTION = "FILLED_BY_CORRECTION", "Filled by a correction"  # FIX G as well: nothing is left now
+    OPENED_BY_CORRECTION = "OPENED_BY_CORRECTION", "Opened by a correction"  # and here something is left again
     CANCEL_REQUESTED = "CANCEL_REQUESTED", "Cancel requested"
     CANCEL_SENT = "CANCEL_SENT", "Cancel sent"
     CANCEL_REJECTED = "CANCEL_REJECTED", "Cancel rejected"
@@ -96,12 +98,13 @@ class EventKind(TextChoices):  # FIX 150 ExecType where there is one
 
 
 class ExecutionSource(TextChoices):
-    """Where an execution was first seen; the words are the API guide's."""
+    """Where an execution was first seen; the words are the API guide's, but for those it does not know."""
 
     REQUESTED = "reqExecutions", "Asked for"
     LIVE = "trades()", "Live"
     COMPLETED = "reqCompletedOrders", "Completed orders"
     POSITION = "positions()", "Position"
+    FLEX = "flex", "Flex statement"
 
 
 class Actor(TextChoices):

@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -437,6 +438,36 @@ def test_a_question_that_never_ends_costs_the_connection(gateway, reports):
         gateway.greet()
         assert ready(session) == 2
     assert not reports.of(AnswerComplete)
+
+
+def test_an_answer_may_be_long(gateway, reports, threads):
+    with session_with(gateway.port, reports, timing=replace(QUICK, answer=0.5)) as session:
+        talk = gateway.greet()
+        ready(session)
+        asking = threads.submit(session.ask, Query.EXECUTIONS, timeout=5)
+        number = talk.expect(7)[2]
+        for part in range(6):
+            talk.send(*execution(request_id=number, exec_id=f"0000e0d5.64abcdef.{part:02}.01"))
+            time.sleep(0.2)
+        talk.send(55, 1, number)
+        asking.result(5)
+
+
+def test_an_answer_that_stops_in_the_middle_costs_the_connection(gateway, reports, threads):
+    with session_with(gateway.port, reports, timing=replace(QUICK, answer=0.5)) as session:
+        talk = gateway.greet()
+        ready(session)
+        asking = threads.submit(session.ask, Query.EXECUTIONS, timeout=5)
+        talk.send(*execution(request_id=talk.expect(7)[2]))
+        with suppress(OSError):  # what happens meanwhile is no part of it
+            for part in range(30):
+                talk.send(*execution(exec_id=f"0000e0d5.64abcdef.{part:02}.01"))
+                time.sleep(0.1)
+        assert part < 29
+        with pytest.raises(QueryTimedOut, match="EXECUTIONS: nothing came"):
+            asking.result(5)
+        gateway.greet()
+        assert ready(session) == 2
 
 
 def test_a_lost_connection_fails_its_questions(gateway, reports, threads):

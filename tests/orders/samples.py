@@ -8,6 +8,14 @@ from orders.vocabulary import EventKind
 
 D = Decimal
 
+_CORRECTION = {
+    "exec_id": "a.b.01.02",
+    "replaces": "a.b.01.01",
+    "quantity": D(3),
+    "price": D("231"),
+    "replaced_quantity": D(4),
+    "replaced_price": D("230.5"),
+}
 _SAMPLES: dict[EventKind, dict[str, Any]] = {
     EventKind.RECEIVED: {"quantity": D(10), "limit_price": D("230")},
     EventKind.DENIED: {"quantity": D(10), "reason": "account not allowed"},
@@ -27,14 +35,9 @@ _SAMPLES: dict[EventKind, dict[str, Any]] = {
     EventKind.REJECTED: {"reason": "Order rejected - reason:no funds", "code": 201},
     EventKind.PARTIAL_FILL: {"exec_id": "a.b.01.01", "quantity": D(4), "price": D("230.5"), "perm_id": 1788680597},
     EventKind.FILL: {"exec_id": "a.b.02.01", "quantity": D(10), "price": D("230.5"), "perm_id": 1788680597},
-    EventKind.TRADE_CORRECTED: {
-        "exec_id": "a.b.01.02",
-        "replaces": "a.b.01.01",
-        "quantity": D(3),
-        "price": D("231"),
-        "replaced_quantity": D(4),
-        "replaced_price": D("230.5"),
-    },
+    EventKind.TRADE_CORRECTED: _CORRECTION,
+    EventKind.FILLED_BY_CORRECTION: _CORRECTION,
+    EventKind.OPENED_BY_CORRECTION: _CORRECTION,
     EventKind.CANCEL_REQUESTED: {},
     EventKind.CANCEL_SENT: {"connection": 1},
     EventKind.CANCEL_REJECTED: {"reason": "not in a state that can be cancelled", "code": 161},

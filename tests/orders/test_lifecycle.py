@@ -22,9 +22,10 @@ def state_in(status, **changes):
 @pytest.mark.parametrize(("pair", "after"), TABLE.items(), ids=str)
 def test_table(pair, after):
     status, kind = pair
+    filled = Decimal({"PARTIALLY_FILLED": 4, "FILLED": 10}.get(status, 0))
 
-    assert fold(state_in(status), sample(kind)).status is (
-        OrderStatus.PARTIALLY_FILLED if after is OrderStatus.NEW and kind in ("PARTIAL_FILL", "FILL") else after
+    assert fold(state_in(status, filled_quantity=filled), sample(kind)).status is (
+        OrderStatus.PARTIALLY_FILLED if after is OrderStatus.NEW and filled else after
     )
 
 
@@ -64,6 +65,8 @@ def test_final_statuses_are_left_only_by_the_brokers_word(status):
     assert left_by <= {
         EventKind.PARTIAL_FILL,
         EventKind.FILL,
+        EventKind.FILLED_BY_CORRECTION,
+        EventKind.OPENED_BY_CORRECTION,
         EventKind.ACCEPTED,
         EventKind.REJECTED,
         EventKind.CANCELED,
@@ -94,6 +97,14 @@ def test_correction_replaces_what_was_counted():
     assert (state.filled_quantity, state.filled_notional) == (3, 693)
 
 
+def test_undone_altogether_it_is_new_again():
+    state = state_in("PARTIALLY_FILLED", filled_quantity=Decimal(4), filled_notional=Decimal(922))
+
+    state = fold(state, sample("TRADE_CORRECTED", quantity=Decimal(0)))
+
+    assert (state.status, state.filled_quantity, state.filled_notional) == ("NEW", 0, 0)
+
+
 STREAM = st.lists(st.sampled_from(LATER), max_size=25)
 
 
@@ -109,6 +120,6 @@ def test_any_stream_of_events_keeps_the_rules(opening, kinds):
             continue
         counted = after.filled_quantity - state.filled_quantity
         assert counted == (event.quantity if isinstance(event, events.Trade) else counted)
-        assert isinstance(event, events.Trade | events.TradeCorrected) or counted == 0
+        assert isinstance(event, events.Trade | events.Correction) or counted == 0
         assert after.status is not OrderStatus.RECEIVED or state.status is OrderStatus.RECEIVED
         state = after

@@ -314,7 +314,7 @@ def test_sweep_closes_what_was_never_sent(desk, broker):
     ],
 )
 def test_sweep_lists_open_orders_when_wanted(desk, broker, case, wanted, listed, asks):
-    session_row(open_orders_wanted=wanted, open_orders_listed=listed)
+    session_row(open_orders_wanted=wanted, open_orders_listed=listed, executions_as_of=timezone.now())
 
     inquire(desk)
     inquire(desk)

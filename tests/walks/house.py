@@ -88,6 +88,7 @@ class House:
             "IB_PORT": str(self.gateway.port),
             "IB_ACCOUNT": OURS,
             "EXECUTION_SYNC_SECONDS": "2",
+            "EXECUTION_SYNC_REST_SECONDS": "2",
         }
         environment = {**inherited, **own, **self.environment}
         argv = [sys.executable, "-m", "ibkr_site.stack"]
