@@ -64,6 +64,22 @@ class ReviewAdmin(ModelAdmin):
         return super().changelist_view(request, {"listed_at_most": LISTED_AT_MOST} | (extra_context or {}))
 
 
+class RecordAdmin(ReviewAdmin):
+    """A page of ours for each row, in the place of a form."""
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        return ()  # the templates show what there is
+
+    def facts(self, row: Any) -> dict[str, Any]:
+        """What the page's template is given."""
+        raise NotImplementedError
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], obj: Model | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        return super().render_change_form(request, context | self.facts(obj), obj=obj, **kwargs)
+
+
 class DayForm(SearchForm):
     """One date."""
 

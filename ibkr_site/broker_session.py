@@ -30,6 +30,8 @@ from gateway.session import BrokerSession
 from ibkr_site import checks
 from orders import desk, holdings, kill_points, reconcile, reports, sweep
 from orders.day import Day
+from orders.breaks import reconciliation
+from orders.breaks.hearing import Hearing
 from orders.models import Order
 from orders.waiting import listening_parameters
 
@@ -107,15 +109,20 @@ class Owner:
         """Run the session until the lease is lost or the worker stops."""
         epoch = _begin_epoch()
         log.info("owner of client id %s at %s, epoch %s", settings.IB_CLIENT_ID, settings.GATEWAY_NAME, epoch)
-        book = LiveBook(gateway=settings.GATEWAY_NAME, epoch=epoch)
+        book, hearing = LiveBook(gateway=settings.GATEWAY_NAME, epoch=epoch), Hearing()
         day = Day(gateway=settings.GATEWAY_NAME, epoch=epoch)
+
+        def apply_and_hear(report: Report) -> None:
+            self._apply(report, book, day)
+            hearing.apply(report)  # behind it, so that our own book has what this report says
+
         session = BrokerSession(
             host=settings.IB_HOST,
             port=settings.IB_PORT,
             client_id=settings.IB_CLIENT_ID,
             account=settings.IB_ACCOUNT,
             name=settings.GATEWAY_NAME,
-            sink=lambda report: self._apply(report, book, day),
+            sink=apply_and_hear,
             recover=lambda asked, number: self._recover(asked, number, epoch),
         )
         own = desk.Desk(broker=session, gateway=settings.GATEWAY_NAME, client_id=settings.IB_CLIENT_ID, epoch=epoch)
@@ -128,7 +135,10 @@ class Owner:
         def sign_of_life(_: desk.Desk) -> None:  # in a thread of its own: the others may wait for the broker
             book.sign_of_life()
 
-        chores = (sweep_and_flush, sweep.inquire, sign_of_life)
+        def compare_books(own: desk.Desk) -> None:
+            reconciliation.work(own, hearing)
+
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores

@@ -13,6 +13,7 @@ from accounts.freshness import standing_of
 from accounts.history import GatewayStateChange
 from accounts.models import GatewaySession
 from orders import presentation
+from orders.breaks.models import OPEN, Break
 from orders.models import Order
 from orders.vocabulary import FINAL, OrderStatus
 
@@ -25,6 +26,8 @@ SECTIONS = {
         ("Orders", "receipt_long", "orders.order"),
         ("Executions", "done_all", "orders.execution"),
         ("Requests", "move_to_inbox", "orders.orderrequest"),
+        ("Breaks", "difference", "orders.break"),
+        ("Reconciliations", "fact_check", "orders.reconciliationrun"),
     ],
     "Broker": [
         ("Sessions", "cable", "accounts.gatewaysession"),
@@ -50,6 +53,10 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
         context["count_in_doubt"] = in_doubt.count()
         context["latest_orders"] = presentation.legs(Order.objects.order_by("-pk")[:LATEST])
         context["orders_not_at_rest"] = Order.objects.exclude(status__in=FINAL).count()
+    if request.user.has_perm("orders.view_break"):
+        breaks = Break.objects.filter(OPEN).order_by("severity", "opened_at")
+        context["open_breaks"] = breaks[:SHOWN]
+        context["count_breaks"] = breaks.count()
     return context
 
 

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from accounts.diagnosis import ADVICE, CRITICAL_AFTER, Diagnosis, Finding, diagnose
 from accounts.freshness import standing
 from accounts.models import GatewaySession
+from orders.breaks.models import OPEN, Break
 from orders.models import Order
 from orders.vocabulary import OrderStatus
 
@@ -43,6 +44,7 @@ class ReadinessOutput(HealthOutput):
     database = serializers.CharField()
     session = SessionFacts(allow_null=True)
     in_doubt = serializers.IntegerField(help_text="orders of which it cannot be told whether the broker has them")
+    breaks = serializers.IntegerField(help_text="differences from the broker's books that are open")
     hint = serializers.CharField(required=False, help_text="what a person should do; only while an order is in doubt")
 
 
@@ -53,6 +55,7 @@ class NotReadyOutput(ReadinessOutput):
     detail = serializers.CharField()
     reasons = serializers.ListField(child=serializers.CharField())
     in_doubt = serializers.IntegerField(allow_null=True, help_text="null while the database is away")
+    breaks = serializers.IntegerField(allow_null=True, help_text="null while the database is away")
 
 
 @extend_schema(
@@ -87,6 +90,7 @@ SAMPLE = {
         "away_since": "2024-01-15T14:30:25.123000Z",
     },
     "in_doubt": 0,
+    "breaks": 0,
 }
 
 
@@ -104,10 +108,11 @@ def ready(request: Request) -> Response:
     try:
         found = standing(settings.GATEWAY_NAME)
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).count()
+        breaks = Break.objects.filter(OPEN).count()
     except Error as error:
         return _without_database(error)
     session = SessionFacts(found.session).data if found.session else None
-    facts = {"database": "ok", "session": session, "in_doubt": in_doubt}
+    facts = {"database": "ok", "session": session, "in_doubt": in_doubt, "breaks": breaks}
     if in_doubt:
         facts["hint"] = HINT
     diagnosis = diagnose(found, calendar=settings.GATEWAY_CALENDAR)
@@ -148,5 +153,6 @@ def _without_database(error: Error) -> Response:
         "database": "away",
         "session": None,
         "in_doubt": None,
+        "breaks": None,
     }
     return Response(body, status=503)

@@ -79,6 +79,8 @@ SETTLE_SECONDS = env.float("SETTLE_SECONDS", default=30.0)
 KILL_POINTS = env("KILL_POINTS", default="")  # a directory; see orders.kill_points
 checks.refuse_faults_with_real_money(trading_mode=TRADING_MODE, kill_points=KILL_POINTS, settle_seconds=SETTLE_SECONDS)
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=5.0)
+RECONCILE_SECONDS = env.float("RECONCILE_SECONDS", default=300.0)
+checks.refuse_too_short("RECONCILE_SECONDS", RECONCILE_SECONDS, least=10)
 SNAPSHOT_SECONDS = env.float("SNAPSHOT_SECONDS", default=300.0)
 checks.refuse_too_short("SNAPSHOT_SECONDS", SNAPSHOT_SECONDS, least=10)
 GATEWAY_CALENDAR = checks.gateway_calendar(
@@ -283,6 +285,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "orders.tasks.snapshot_accounts",
         "schedule": min(SNAPSHOT_SECONDS, 15.0),
         "options": {"queue": GATEWAY_QUEUE, "expires": min(SNAPSHOT_SECONDS, 15.0)},
+    },
+    "compare books": {
+        "task": "orders.tasks.compare_books",
+        "schedule": RECONCILE_SECONDS,
+        "options": {"queue": GATEWAY_QUEUE, "expires": RECONCILE_SECONDS},
     },
     "sweep": {
         "task": "orders.tasks.sweep",

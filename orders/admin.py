@@ -4,35 +4,20 @@ the two decisions about an order in doubt."""
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilter, RadioFilter
 
 from accounts.display import NOTHING, amount, moment
-from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
+from accounts.review import AccountFilter, DayFilter, RecordAdmin, SymbolFilter
 from orders import presentation, stamps, timeline
+from orders.breaks import admin as _breaks  # noqa: F401 - registers its pages
 from orders.decisions import DecidesDoubts
 from orders.models import Commission, Execution, Order, OrderRequest, RequestAnswer
 
 BREAK = mark_safe("<br>")
-
-
-class RecordAdmin(ReviewAdmin):
-    """A page of ours for each row, in the place of a form."""
-
-    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        return ()  # the templates show what there is
-
-    def facts(self, row: Any) -> dict[str, Any]:
-        """What the page's template is given."""
-        raise NotImplementedError
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], obj: Model | None = None, **kwargs: Any
-    ) -> HttpResponse:
-        return super().render_change_form(request, context | self.facts(obj), obj=obj, **kwargs)
 
 
 class ReceivedDay(DayFilter):

@@ -11,3 +11,4 @@ class OrdersConfig(AppConfig):
     def import_models(self) -> None:
         super().import_models()
         import_module("orders.totals")
+        import_module("orders.breaks.models")

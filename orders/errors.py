@@ -6,6 +6,7 @@
     ├── Unresolved             whether the broker has the order is not known yet
     ├── NotOurs                the order belongs to another client of the gateway
     ├── NotInDoubt             a decision about an order that is not, or no longer, in doubt
+    ├── BreakNotOpen           a decision about a break that is closed already
     ├── InvalidDecision        a decision that lacks something, or contradicts the record
     ├── Overloaded             more is waiting to be sent than could be sent in time
     ├── Paused                 the gateway is away by plan, or about to go
@@ -45,6 +46,11 @@ class NotOurs(OrderError):
 class NotInDoubt(OrderError):
     def __init__(self, order_pk: int, status: str) -> None:
         super().__init__(f"Order {order_pk} is not in doubt: it is {status}. Nothing was changed.")
+
+
+class BreakNotOpen(OrderError):
+    def __init__(self, break_pk: int) -> None:
+        super().__init__(f"Break {break_pk} is closed already. Nothing was changed.")
 
 
 class InvalidDecision(OrderError):

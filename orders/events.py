@@ -261,7 +261,7 @@ class StillInDoubt(Event):
     """Everything was asked again and the order not found; `doubts` speak against calling it not placed.
 
     `rounds` complete rounds of questions, the last `settled_seconds` after the connection was ready. FIX has no word
-    for this, nor for the two decisions.
+    for this, nor for what a person decides.
     """
 
     kind = EventKind.STILL_IN_DOUBT
@@ -284,6 +284,22 @@ class ResolvedNotPlaced(Event):
     """A person is sure that the broker never had it; `reason` says why."""
 
     kind = EventKind.RESOLVED_NOT_PLACED
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedCanceled(Event):
+    """The broker lists it no more, and a person is sure that it was cancelled; `reason` says why."""
+
+    kind = EventKind.RESOLVED_CANCELED
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedExpired(Event):
+    """The broker lists it no more, and a person is sure that it lapsed; `reason` says why."""
+
+    kind = EventKind.RESOLVED_EXPIRED
     reason: str
 
 

@@ -38,6 +38,8 @@ TABLE: dict[tuple[S, E], S] = {
     (S.NEW, E.RESTATED): S.NEW,
     (S.NEW, E.STATUS_REPORTED): S.NEW,
     (S.NEW, E.FILLED_BY_CORRECTION): S.FILLED,  # its only trade was undone, and then it was not
+    (S.NEW, E.RESOLVED_CANCELED): S.CANCELED,  # the broker lists it no more, and a person found out why
+    (S.NEW, E.RESOLVED_EXPIRED): S.EXPIRED,
     #
     (S.PARTIALLY_FILLED, E.PARTIAL_FILL): S.PARTIALLY_FILLED,
     (S.PARTIALLY_FILLED, E.FILL): S.FILLED,
@@ -48,6 +50,8 @@ TABLE: dict[tuple[S, E], S] = {
     (S.PARTIALLY_FILLED, E.RESTATED): S.PARTIALLY_FILLED,
     (S.PARTIALLY_FILLED, E.STATUS_REPORTED): S.PARTIALLY_FILLED,
     (S.PARTIALLY_FILLED, E.FILLED_BY_CORRECTION): S.FILLED,
+    (S.PARTIALLY_FILLED, E.RESOLVED_CANCELED): S.CANCELED,
+    (S.PARTIALLY_FILLED, E.RESOLVED_EXPIRED): S.EXPIRED,
     #
     (S.PENDING_CANCEL, E.CANCEL_REQUESTED): S.PENDING_CANCEL,  # asked again; cancels may be repeated
     (S.PENDING_CANCEL, E.CANCEL_SENT): S.PENDING_CANCEL,
@@ -60,6 +64,8 @@ TABLE: dict[tuple[S, E], S] = {
     (S.PENDING_CANCEL, E.RESTATED): S.PENDING_CANCEL,
     (S.PENDING_CANCEL, E.STATUS_REPORTED): S.PENDING_CANCEL,
     (S.PENDING_CANCEL, E.FILLED_BY_CORRECTION): S.FILLED,
+    (S.PENDING_CANCEL, E.RESOLVED_CANCELED): S.CANCELED,
+    (S.PENDING_CANCEL, E.RESOLVED_EXPIRED): S.EXPIRED,
     #
     (S.FILLED, E.PARTIAL_FILL): S.FILLED,
     (S.FILLED, E.FILL): S.FILLED,  # more than was ordered: the broker's word, shown as it is
@@ -72,11 +78,13 @@ TABLE: dict[tuple[S, E], S] = {
     (S.CANCELED, E.REJECTED): S.REJECTED,  # IB says Cancelled first and the reason (201) after it
     (S.CANCELED, E.STATUS_REPORTED): S.CANCELED,
     (S.CANCELED, E.FILLED_BY_CORRECTION): S.FILLED,
+    (S.CANCELED, E.ACCEPTED): S.NEW,  # a person had decided so, and the broker lists it as working
     #
     (S.EXPIRED, E.PARTIAL_FILL): S.EXPIRED,
     (S.EXPIRED, E.FILL): S.FILLED,
     (S.EXPIRED, E.STATUS_REPORTED): S.EXPIRED,
     (S.EXPIRED, E.FILLED_BY_CORRECTION): S.FILLED,
+    (S.EXPIRED, E.ACCEPTED): S.NEW,  # the same
     #
     (S.REJECTED, E.ACCEPTED): S.NEW,  # an error that looked final, and the order is listed as working
     (S.REJECTED, E.PARTIAL_FILL): S.PARTIALLY_FILLED,
@@ -221,7 +229,7 @@ def _applied(state: OrderState, event: events.Event) -> OrderState:
             return replace(state, broker_status=event.broker_status, reason=event.reason)
         case events.ResolvedPlaced():
             return replace(state, perm_id=event.perm_id, reason="")
-        case events.ResolvedNotPlaced():
+        case events.ResolvedNotPlaced() | events.ResolvedCanceled() | events.ResolvedExpired():
             return replace(state, reason=f"decided by a person: {event.reason}")  # clients read it: it is no proof
         case events.NotPlaced() | events.Rejected() | events.InDoubt():
             return replace(state, reason=event.reason)

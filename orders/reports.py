@@ -122,6 +122,12 @@ def _may_be_rejected(order: Order) -> bool:
     return order.filled_quantity == 0 and order.status not in settled
 
 
+def _ended_by_a_person(order: Order) -> bool:
+    """Its end was decided here and never told by the broker, whose last word is still that it works."""
+    ended = order.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED)
+    return ended and order.broker_status in dialect.WORKING_STATUSES
+
+
 def _is_other_claim(order: Order, report: OpenOrderReport) -> bool:
     ours = (order.client_id, order.broker_order_id)
     return order.stamp is not None and None not in ours and ours != (report.client_id, report.order_id)
@@ -129,10 +135,10 @@ def _is_other_claim(order: Order, report: OpenOrderReport) -> bool:
 
 def _acknowledge(order: Order, perm_id: int, broker_status: str, origin: journal.Origin) -> None:
     fills_came_first = order.perm_id is None or not order.broker_status
-    if order.status in DISPROVED_BY_LISTING or (
-        fills_came_first and order.status in (OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)
-    ):
-        if order.status not in UNACKNOWLEDGED and order.status in DISPROVED_BY_LISTING:
+    revived = broker_status in dialect.WORKING_STATUSES and _ended_by_a_person(order)
+    disproved = order.status in DISPROVED_BY_LISTING or revived
+    if disproved or (fills_came_first and order.status in (OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)):
+        if order.status not in UNACKNOWLEDGED and disproved:
             log.critical("order %s was held to be %s and is at the broker", order.pk, order.status)
         _note(order, events.Accepted(perm_id=perm_id, broker_status=broker_status), origin)
     else:
@@ -163,14 +169,18 @@ def _status(
 
 def _restate(order: Order, report: OpenOrderReport, origin: journal.Origin) -> None:
     """Note terms that the broker holds differently: changed by hand, or by the broker."""
-    stop_price = _stop_price(report)
-    limit_price = report.limit_price or None  # 0 is how a market order's limit comes back
-    terms = (report.quantity, limit_price, stop_price or None)
+    quantity, limit_price, stop_price = said = terms(report)
     listed = report.status in dialect.WORKING_STATUSES
     at_rest_or_unknown = order.status in FINAL | UNACKNOWLEDGED
-    if not listed or at_rest_or_unknown or terms == (order.quantity, order.limit_price, order.stop_price):
+    if not listed or at_rest_or_unknown or said == (order.quantity, order.limit_price, order.stop_price):
         return
-    _note(order, events.Restated(quantity=terms[0], limit_price=terms[1], stop_price=terms[2]), origin)
+    _note(order, events.Restated(quantity=quantity, limit_price=limit_price, stop_price=stop_price), origin)
+
+
+def terms(report: OpenOrderReport) -> tuple[Decimal, Decimal | None, Decimal | None]:
+    """Quantity, limit and stop price of a listed order, as our rows have them."""
+    # 0 is how a price comes back that the type of the order has no use for.
+    return report.quantity, report.limit_price or None, _stop_price(report) or None
 
 
 def _stop_price(report: OpenOrderReport | CompletedOrderReport) -> Decimal | None:
@@ -191,7 +201,7 @@ def _adopt(
     reference, stamp = stamps.split(report.order_ref)
     if stamp is not None:
         _alarm(report, origin, attribution.stamped(report.order_ref))
-    terms = {
+    fixed = {
         "account_id": report.account,
         "symbol": report.contract.symbol,
         "security_type": report.contract.security_type,
@@ -212,7 +222,7 @@ def _adopt(
         broker_status=report.status,
     )
     with transaction.atomic():
-        order = journal.open_order(terms, adopted, origin=origin)
+        order = journal.open_order(fixed, adopted, origin=origin)
         fills.count_earlier(order, origin=origin)
     return order
 

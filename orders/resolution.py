@@ -26,7 +26,7 @@ def resolve_placed(order_pk: int, *, perm_id: int, reason: str, actor: str, requ
     """
     if not 0 < perm_id < PERM_ID_LIMIT:
         raise InvalidDecision("perm_id", "A permId is a whole number above 0 and below 2^53.")
-    event = events.ResolvedPlaced(perm_id=perm_id, reason=_checked(reason))
+    event = events.ResolvedPlaced(perm_id=perm_id, reason=checked_reason(reason))
     return _record(order_pk, event, origin=journal.Origin(actor=actor, request_id=request_id))
 
 
@@ -35,7 +35,7 @@ def resolve_not_placed(order_pk: int, *, reason: str, actor: str, request_id: st
 
     Raises: InvalidDecision, NotInDoubt.
     """
-    event = events.ResolvedNotPlaced(reason=_checked(reason))
+    event = events.ResolvedNotPlaced(reason=checked_reason(reason))
     return _record(order_pk, event, origin=journal.Origin(actor=actor, request_id=request_id))
 
 
@@ -60,7 +60,8 @@ def _refuse_another_orders(perm_id: int, order: Order) -> None:
         raise InvalidDecision("perm_id", f"That is the permId of another order: {other}.")
 
 
-def _checked(reason: str) -> str:
+def checked_reason(reason: str) -> str:
+    """The reason as it is recorded. Raises: InvalidDecision."""
     reason = reason.strip()
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise InvalidDecision(

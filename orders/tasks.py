@@ -6,11 +6,13 @@ No result is kept and nothing is retried by Celery: what matters is in Postgres,
 import logging
 
 from celery import shared_task
+from django.conf import settings
 
 from accounts.snapshots import taking
 from gateway.errors import GatewayError
 from orders import desk, dispatch, sync
 from orders import sweep as sweeping
+from orders.breaks import runs
 from orders.errors import NotOwner
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,12 @@ def sync_executions() -> None:
         sync.sync(desk.current())
     except (GatewayError, NotOwner) as error:
         log.warning("executions are not synchronised: %s", error)
+
+
+@shared_task(ignore_result=True)
+def compare_books() -> None:
+    """Ask for our books to be compared with the broker's; the owner of the session sees the row."""
+    runs.request(settings.GATEWAY_NAME, by="schedule")
 
 
 @shared_task(ignore_result=True)

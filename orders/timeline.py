@@ -121,6 +121,10 @@ def _a_persons_decision(event: events.Event) -> str:
             return f"A person decided that the broker holds it under permId {event.perm_id}: {event.reason}"
         case events.ResolvedNotPlaced():
             return f"A person decided that it was never placed: {event.reason}"
+        case events.ResolvedCanceled():
+            return f"The broker lists it no more; a person decided that it was canceled: {event.reason}"
+        case events.ResolvedExpired():
+            return f"The broker lists it no more; a person decided that it expired: {event.reason}"
         case _:
             return ""
 

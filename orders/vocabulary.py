@@ -94,6 +94,8 @@ class EventKind(TextChoices):  # FIX 150 ExecType where there is one
     STILL_IN_DOUBT = "STILL_IN_DOUBT", "Asked again"
     RESOLVED_PLACED = "RESOLVED_PLACED", "Resolved as placed"  # a person's decision, as is the next
     RESOLVED_NOT_PLACED = "RESOLVED_NOT_PLACED", "Resolved as not placed"
+    RESOLVED_CANCELED = "RESOLVED_CANCELED", "Resolved as canceled"  # the broker lists it no more; a person decided
+    RESOLVED_EXPIRED = "RESOLVED_EXPIRED", "Resolved as expired"
     UNEXPECTED = "UNEXPECTED", "Unexpected"  # a report that fits no row of the lifecycle; kept, changes nothing
 
 

@@ -48,6 +48,8 @@ ACTORS = {
     EventKind.STILL_IN_DOUBT: Actor.WORKER,
     EventKind.RESOLVED_PLACED: "user:reviewer",
     EventKind.RESOLVED_NOT_PLACED: "user:reviewer",
+    EventKind.RESOLVED_CANCELED: "user:reviewer",
+    EventKind.RESOLVED_EXPIRED: "user:reviewer",
     EventKind.CANCEL_SENT: Actor.WORKER,
     EventKind.CANCEL_REQUESTED: Actor.API,
 }

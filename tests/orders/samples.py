@@ -50,6 +50,8 @@ _SAMPLES: dict[EventKind, dict[str, Any]] = {
     EventKind.STILL_IN_DOUBT: {"rounds": 2, "settled_seconds": 31, "doubts": ["the position is 10 and not 0"]},
     EventKind.RESOLVED_PLACED: {"perm_id": 1788680597, "reason": "working in TWS under our stamp"},
     EventKind.RESOLVED_NOT_PLACED: {"reason": "in no list of TWS and on no statement"},
+    EventKind.RESOLVED_CANCELED: {"reason": "the statement lists it as cancelled"},
+    EventKind.RESOLVED_EXPIRED: {"reason": "a day order; the statement lists it as expired"},
     EventKind.UNEXPECTED: {"refused": "CANCELED", "status": "DENIED", "details": {}},
 }
 

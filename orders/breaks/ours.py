@@ -1,0 +1,179 @@
+"""Our book, read from the record: what there is to compare with what the broker has just said.
+
+Read in the thread that applies reports, at the last end marker (see `hearing`), so it asks little: the orders that
+work here, that the broker named or that have a break, and the executions of the day.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Sum, When
+from django.utils import timezone
+
+from orders.breaks import register
+from orders.breaks.books import AccountContract, BrokerBook, Holding, OurBook, OurExecution, OurOrder, Standing, Terms
+from orders.breaks.models import LIVE, AnchoredHolding, Break, PositionAnchor
+from orders.breaks.vocabulary import Source
+from orders.models import NOT_AT_REST, Execution, Order
+from orders.stamps import MARK, split
+from orders.vocabulary import OrderStatus as S
+from orders.vocabulary import Side, TimeInForce
+
+STANDINGS = {
+    S.NEW: Standing.WORKING,
+    S.PARTIALLY_FILLED: Standing.WORKING,
+    S.PENDING_CANCEL: Standing.WORKING,
+    S.FILLED: Standing.FILLED,
+    S.CANCELED: Standing.ENDED,
+    S.EXPIRED: Standing.ENDED,
+    S.REJECTED: Standing.ENDED,
+    S.DENIED: Standing.NEVER_PLACED,
+    S.NOT_PLACED: Standing.NEVER_PLACED,
+}  # the others are on their way, or recovery's to clear up
+WORKING = [status for status, standing in STANDINGS.items() if standing is Standing.WORKING]
+SIGNED = Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What the broker answers for: the accounts of its login, the trading day that began at `day_began`.
+
+    Executions told since `listed_since` are expected in its list of the day; None near midnight, when the two clocks
+    may not agree which day it is.
+    """
+
+    accounts: frozenset[str]
+    client_id: int
+    day_began: datetime
+    listed_since: datetime | None
+
+
+def read(theirs: BrokerBook, scope: Scope) -> OurBook:
+    """Our side of what `theirs` speaks of."""
+    rows = _executions(theirs, scope)
+    # Corrected and corrections alike: the broker may list either.
+    executions = {(row.account, row.exec_id): _our_execution(row, scope) for row in rows}
+    anchors = list(PositionAnchor.objects.filter(account__in=scope.accounts))
+    return OurBook(
+        read_at=timezone.now(),
+        accounts=scope.accounts,
+        orders=tuple(_our_order(row, scope) for row in _orders(theirs, scope, {row.order_id for row in rows})),
+        executions=executions,
+        orphans=tuple(_our_execution(row, scope) for row in _orphans(scope)),
+        anchored=frozenset(anchor.account_id for anchor in anchors),
+        holdings=_holdings(anchors),
+        watched=register.watched(Source.BROKER),
+    )
+
+
+def _orders(theirs: BrokerBook, scope: Scope, executed: set[int | None]) -> Iterable[Order]:
+    orders = Order.objects.filter(account__in=scope.accounts)
+    listed = theirs.orders.values()
+    found = {order.pk: order for order in orders.filter(NOT_AT_REST, status__in=WORKING)}
+    found |= {order.pk: order for order in orders.filter(perm_id__in=[order.perm_id for order in listed])}
+    found |= {order.pk: order for order in orders.filter(stamp__in=[order.stamp for order in listed if order.stamp])}
+    broken = Break.objects.filter(LIVE, source=Source.BROKER, order__isnull=False).values("order")
+    wanted = {pk for pk in executed if pk is not None} - found.keys()
+    found |= {order.pk: order for order in orders.filter(pk__in=wanted)}
+    found |= {order.pk: order for order in orders.filter(pk__in=broken)}
+    return found.values()
+
+
+def _executions(theirs: BrokerBook, scope: Scope) -> list[Execution]:
+    known = Execution.objects.filter(account__in=scope.accounts).defer("raw")
+    rows = list(known.filter(executed_at__gte=scope.day_began))
+    rest = {exec_id for _, exec_id in theirs.executions} - {row.exec_id for row in rows}
+    # Those whose time could not be read, or that a gateway listed from another day.
+    return rows + list(known.filter(exec_id__in=rest)) if rest else rows
+
+
+def _orphans(scope: Scope) -> QuerySet[Execution]:
+    """Executions of ours, by stamp or client id, that belong to no order on record."""
+    known = Order.objects.filter(account_id=OuterRef("account"), perm_id=OuterRef("perm_id"))
+    ours = Q(order_ref__contains=MARK) | Q(client_id=scope.client_id)
+    rows = Execution.objects.filter(~Exists(known), ours, order__isnull=True, account__in=scope.accounts).defer("raw")
+    stamped = [row.pk for row in rows if row.client_id == scope.client_id or split(row.order_ref)[1] is not None]
+    return rows.filter(pk__in=stamped)
+
+
+def _holdings(anchors: Iterable[PositionAnchor]) -> dict[AccountContract, Holding]:
+    """What should be held: what the anchors say, and what was executed since."""
+    held: dict[AccountContract, Holding] = {}
+
+    def add(account: str, contract: dict[str, Any], quantity: Decimal) -> None:
+        before = held.get((account, contract["con_id"]))
+        held[account, contract["con_id"]] = Holding(
+            symbol=contract["symbol"],
+            security_type=contract["security_type"],
+            quantity=quantity + (before.quantity if before is not None else 0),
+        )
+
+    columns = ("con_id", "symbol", "security_type")
+    for anchor in anchors:
+        beginnings = AnchoredHolding.objects.filter(anchor=anchor).values(*columns).annotate(total=Sum("quantity"))
+        for row in beginnings.order_by():
+            add(anchor.account_id, row, row["total"])
+        for row in _executed_since(anchor).values(*columns).annotate(total=Sum(SIGNED)).order_by():
+            add(anchor.account_id, row, row["total"])
+        for execution, replaced in _corrected_since(anchor):
+            contract = {column: getattr(execution, column) for column in columns}
+            add(anchor.account_id, contract, _signed(execution) - _signed(replaced))
+    return held
+
+
+def _effective_since(anchor: PositionAnchor) -> QuerySet[Execution]:
+    later = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id"))
+    return Execution.objects.filter(~Exists(later), account=anchor.account_id, recorded_at__gt=anchor.taken_at)
+
+
+def _executed_since(anchor: PositionAnchor) -> QuerySet[Execution]:
+    """Without what came on record late: it was executed before, and the anchor's positions hold it already."""
+    after = Q(executed_at__isnull=True) | Q(executed_at__gte=anchor.taken_at)
+    return _effective_since(anchor).filter(after).exclude(Exists(_replaced_before(anchor)))
+
+
+def _corrected_since(anchor: PositionAnchor) -> Iterable[tuple[Execution, Execution]]:
+    """What was executed before the anchor, is in its positions, and was corrected since; with what it was then."""
+    for execution in _effective_since(anchor).exclude(replaces="").filter(Exists(_replaced_before(anchor))):
+        yield execution, Execution.objects.get(account=execution.account, exec_id=execution.replaces)
+
+
+def _replaced_before(anchor: PositionAnchor) -> QuerySet[Execution]:
+    return Execution.objects.filter(
+        account=OuterRef("account"), exec_id=OuterRef("replaces"), recorded_at__lte=anchor.taken_at
+    )
+
+
+def _our_order(row: Order, scope: Scope) -> OurOrder:
+    return OurOrder(
+        pk=row.pk,
+        account=row.account_id,
+        perm_id=row.perm_id,
+        symbol=row.symbol,
+        stamp=row.stamp,
+        standing=STANDINGS.get(S(row.status)),
+        status=row.get_status_display(),
+        terms=Terms(quantity=row.quantity, limit_price=row.limit_price, stop_price=row.stop_price),
+        filled=row.filled_quantity,
+        lapses=row.time_in_force == TimeInForce.DAY and row.received_at < scope.day_began,
+    )
+
+
+def _our_execution(row: Execution, scope: Scope) -> OurExecution:
+    since, at = scope.listed_since, row.executed_at
+    return OurExecution(
+        pk=row.pk,
+        account=row.account,
+        exec_id=row.exec_id,
+        symbol=row.symbol,
+        quantity=_signed(row),
+        price=row.price,
+        listed_today=since is not None and row.recorded_at >= since and at is not None and at >= scope.day_began,
+    )
+
+
+def _signed(execution: Execution) -> Decimal:
+    return execution.quantity if execution.side == Side.BUY else -execution.quantity

@@ -1,0 +1,68 @@
+"""Runs of the reconciliation as rows: asked for by anybody, taken up by the worker that owns the gateway's session.
+
+A row is the letter: nobody has to ring, and none is lost. One waits at a time; who asks meanwhile shares it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from orders.breaks.models import OPEN, Break, ReconciliationRun
+from orders.breaks.register import Kept
+from orders.breaks.vocabulary import RunOutcome
+
+INTERRUPTED = "the worker ended, or lost the session, before it was done"
+
+
+def request(gateway: str, *, by: str) -> ReconciliationRun:
+    """The run that waits to be taken up; a new one, if none does."""
+    waiting = ReconciliationRun.objects.filter(gateway_id=gateway, started_at__isnull=True)
+    run = waiting.first()
+    if run is not None:
+        return run
+    try:
+        with transaction.atomic():
+            return ReconciliationRun.objects.create(gateway_id=gateway, requested_by=by, requested_at=timezone.now())
+    except IntegrityError:
+        return waiting.get()  # somebody was faster by a moment
+
+
+def withdraw(run_pk: int, *, reason: str) -> bool:
+    """Give up a run that nobody took up; false when somebody did after all."""
+    now = timezone.now()
+    waiting = ReconciliationRun.objects.filter(pk=run_pk, started_at__isnull=True)
+    return bool(waiting.update(started_at=now, finished_at=now, outcome=RunOutcome.FAILED, reason=reason))
+
+
+def take_up(gateway: str) -> ReconciliationRun | None:
+    """The run that waits, started now; runs left behind by an owner that died are closed first."""
+    unfinished = ReconciliationRun.objects.filter(gateway_id=gateway, finished_at__isnull=True)
+    rows = list(unfinished.order_by("pk"))
+    for run in rows:
+        if run.started_at is not None:
+            fail(run, reason=INTERRUPTED)
+    waiting = next((run for run in rows if run.started_at is None), None)
+    if waiting is None:
+        return None
+    # By compare-and-set: whoever asked may give up at this moment.
+    taken = ReconciliationRun.objects.filter(pk=waiting.pk, started_at__isnull=True).update(started_at=timezone.now())
+    return waiting if taken else None
+
+
+def complete(run: ReconciliationRun, kept: Kept, *, compared: Mapping[str, int]) -> None:
+    counts = {"compared": dict(compared), "opened": dict(kept.opened), "closed": dict(kept.closed)}
+    _finish(run, RunOutcome.COMPLETE, **counts)
+
+
+def fail(run: ReconciliationRun, *, reason: str) -> None:
+    _finish(run, RunOutcome.FAILED, reason=reason)
+
+
+def _finish(run: ReconciliationRun, outcome: RunOutcome, **changes: Any) -> None:
+    # What a successor called interrupted stays so.
+    running = ReconciliationRun.objects.filter(pk=run.pk, finished_at__isnull=True)
+    running.update(
+        finished_at=timezone.now(), outcome=outcome, open_breaks=Break.objects.filter(OPEN).count(), **changes
+    )
