@@ -87,7 +87,7 @@ def _orders(ours: OurBook, theirs: BrokerBook) -> Iterator[Point]:
     for listed in theirs.orders.values():
         stamped = by_stamp.get(listed.stamp) if listed.stamp is not None else None
         order = by_perm_id.get((listed.account, listed.perm_id))
-        if order is None and stamped is not None and stamped.perm_id is None:
+        if stamped is not None and stamped.perm_id in (None, listed.perm_id):
             order = stamped
         yield _known_here(listed, order)
         if order is not None:
@@ -96,7 +96,8 @@ def _orders(ours: OurBook, theirs: BrokerBook) -> Iterator[Point]:
             listed_here.add(order.pk)
             yield from _both(order, listed)
     for order in ours.orders:
-        yield _known_there(order, listed=order.pk in listed_here)
+        named = (order.account, order.perm_id) in theirs.orders
+        yield _known_there(order, listed=named or order.pk in listed_here)
         yield _overfill(order)
     yield from _duplicates(ours)
 
