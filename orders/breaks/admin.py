@@ -244,6 +244,9 @@ class BreakAdmin(RecordAdmin):
             raise Http404
         if request.method != "POST":
             return redirect("admin:orders_break_change", pk)
+        if row.is_open and way not in _ways_to_close(row):
+            messages.warning(request, "Nothing was changed: what this break needs is another decision by now.")
+            return redirect("admin:orders_break_change", pk)
         form = FORMS[way](request.POST, auto_id=f"{way}-%s")
         if form.is_valid() and self._closed(request, row, form):
             return redirect("admin:orders_break_change", pk)

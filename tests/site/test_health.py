@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.calendar import Calendar, Kind, Window
 from accounts.diagnosis import ADVICE, Finding
+from tests.orders.breaks.test_register import POINT, differ
 from tests.orders.builders import session_row
 from tests.orders.factories import order_in
 
@@ -29,7 +30,7 @@ def test_ready(client):
 
     assert response.status_code == 200
     body = response.json()
-    assert (body["status"], body["database"], body["in_doubt"]) == ("ready", "ok", 0)
+    assert (body["status"], body["database"], body["in_doubt"], body["breaks"]) == ("ready", "ok", 0, 0)
     assert "hint" not in body
     assert body["session"]["state"] == "READY"
     assert body["session"]["endpoint"] == "127.0.0.1:4002"
@@ -76,6 +77,16 @@ def test_orders_in_doubt_are_told_and_are_no_reason(client, state, status):
     assert body["in_doubt"] == 2
     assert body["hint"].endswith("a person's decision: /admin/orders/order/?status__exact=IN_DOUBT")
     assert "doubt" not in str(body.get("reasons", ""))
+
+
+@pytest.mark.django_db
+def test_open_breaks_are_told_and_are_no_reason(client):
+    session_row()
+    differ(POINT)
+
+    response = client.get("/health/ready")
+
+    assert (response.status_code, response.json()["breaks"]) == (200, 1)
 
 
 @pytest.mark.django_db

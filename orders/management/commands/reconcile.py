@@ -12,6 +12,7 @@ from orders.breaks.models import OPEN, Break, ReconciliationRun
 from orders.breaks.vocabulary import RunOutcome
 
 LOOK_SECONDS = 0.25
+COMPARED = ("orders", "executions", "positions")
 NOBODY = "no gateway worker took it up: is one running, and does it own the session?"
 
 
@@ -63,7 +64,7 @@ class Command(BaseCommand):
         return run
 
     def _report(self, run: ReconciliationRun) -> None:
-        compared = ", ".join(f"{count:,} {what}" for what, count in run.compared.items())
+        compared = ", ".join(f"{run.compared[what]:,} {what}" for what in COMPARED)
         opened, closed = sum(run.opened.values()), sum(run.closed.values())
         self.stdout.write(f"Compared {compared}: {opened} opened, {closed} closed.")
         rows = list(Break.objects.filter(OPEN).order_by("severity", "opened_at"))

@@ -181,7 +181,7 @@ def test_closed_by_a_person_and_gone_and_back():
 # What the database keeps
 
 
-def refused(error=Error, match=""):
+def refused(error=Error, match=None):
     return pytest.raises(error, match=match)
 
 
