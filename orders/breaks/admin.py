@@ -166,7 +166,7 @@ class BreakAdmin(RecordAdmin):
         "about",
         "age",
         "seen",
-        "source",
+        "against",
         "standing",
     )
     list_display_links = ("severity_now", "kind_now")
@@ -202,7 +202,7 @@ class BreakAdmin(RecordAdmin):
     def kind_now(self, row: Break) -> str:
         return row.get_kind_display()
 
-    @admin.display(description="order or execution")
+    @admin.display(description="about")
     def about(self, row: Break) -> SafeString | str:
         return _about(row)
 
@@ -213,6 +213,10 @@ class BreakAdmin(RecordAdmin):
     @admin.display(description="seen")
     def seen(self, row: Break) -> str:
         return "once" if row.times_seen == 1 else f"{row.times_seen:,} times"
+
+    @admin.display(description="against")
+    def against(self, row: Break) -> str:
+        return row.get_source_display()
 
     @admin.display(description="standing")
     def standing(self, row: Break) -> SafeString:

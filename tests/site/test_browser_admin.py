@@ -21,6 +21,10 @@ from playwright.sync_api import Error, expect, sync_playwright
 from accounts.models import GatewaySession
 from accounts.snapshots.models import AccountSnapshot
 from orders import intake
+from orders.breaks import register
+from orders.breaks.books import Comparison, Point
+from orders.breaks.models import PositionAnchor
+from orders.breaks.vocabulary import BreakKind, Severity, Source
 from orders.vocabulary import OrderType, Side
 from tests.orders.factories import advance, asked, at, bracket, broker_account, execute, external_order, order_in, place
 
@@ -233,6 +237,81 @@ def test_a_doubt_is_decided(reviewer):
     expect(page.locator("#event-6")).to_contain_text("by user:reviewer")
     order.refresh_from_db()
     assert (order.status, order.perm_id) == ("NEW", 1788680612)
+
+
+def some_breaks():
+    """A morning with differences; the order that the broker lists no more."""
+    clock = Clock(timezone.now() - timedelta(hours=26))
+    lost = clock.after(0, order_in, "NEW", symbol="AMD", quantity=200, order_ref="dip_amd")
+    part = clock.after(60, order_in, "PARTIALLY_FILLED", symbol="NVDA", quantity=50, order_ref="open_nvda")
+    common = {"account": lost.account_id, "order_pk": None}
+    missing = Point(
+        **common | {"order_pk": lost.pk}, kind=BreakKind.MISSING_AT_BROKER, key=f"order {lost.pk}", symbol="AMD",
+        subject=f"Order {lost.perm_id}", expected="New", actual="not listed", severity=Severity.WARNING,
+    )  # fmt: skip
+    filled = Point(
+        **common | {"order_pk": part.pk}, kind=BreakKind.QUANTITY, key=f"order {part.pk} filled", symbol="NVDA",
+        subject=f"Filled quantity of order {part.perm_id}", expected=Decimal(25), actual=Decimal(40),
+    )  # fmt: skip
+    held = Point(
+        **common, kind=BreakKind.POSITION, key="DU1000001 contract 8314", symbol="IBM",
+        subject="Position in IBM", expected=Decimal(100), actual=Decimal(140), con_id=8314, security_type="STK",
+    )  # fmt: skip
+    clock.after(0, PositionAnchor.objects.create, account=lost.account, taken_at=clock.now)
+    clock.after(22 * 3600, register.keep, Comparison(differences=(missing,)), source=Source.BROKER)
+    clock.after(3 * 3600, register.keep, Comparison(differences=(missing, filled)), source=Source.BROKER)
+    clock.after(300, register.keep, Comparison(differences=(missing, filled, held)), source=Source.BROKER)
+    GatewaySession.objects.update(heard_at=timezone.now() + timedelta(minutes=1))
+    return lost
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_breaks_are_a_work_list(reviewer, scheme):
+    lost = some_breaks()
+    page = reviewer
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/admin/")
+    page.evaluate(f"localStorage.setItem('_x_adminTheme', '\"{scheme}\"')")
+    page.reload()
+    expect(page.get_by_role("heading", name="Breaks")).to_be_visible()
+    page.get_by_role("link", name="3 open breaks: a person should look").click()
+
+    rows = page.locator("#result_list tbody tr")
+    expect(rows).to_have_count(3)
+    # The gravest first, and of those the oldest.
+    expect(rows.nth(0)).to_contain_text("Filled quantity of order")
+    expect(rows.nth(1)).to_contain_text("Position in IBM")
+    expect(rows.nth(2)).to_contain_text("not listed")
+    shoot(page, f"admin-breaks{'-dark' * (scheme == 'dark')}")
+
+    rows.nth(2).get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="What to do")).to_be_visible()
+    form = page.locator("form#expired")
+    form.get_by_label("Reason").fill("too short")
+    form.get_by_role("button", name="The order expired").click()
+    expect(form.locator(".alarm")).to_contain_text("Say in 10 to 500 characters")
+    form.get_by_label("Reason").fill("Statement of that day: day order, expired at the close")
+    page.set_viewport_size({"width": 1320, "height": 1150})
+    shoot(page, f"admin-break{'-dark' * (scheme == 'dark')}")
+    form.get_by_role("button", name="The order expired").click()
+
+    expect(page.get_by_text("Recorded: The order expired. The break is closed.")).to_be_visible()
+    expect(page.locator("#event-2")).to_contain_text("by user:reviewer")
+    expect(page.locator("form#expired")).to_have_count(0)
+    lost.refresh_from_db()
+    assert lost.status == "EXPIRED"
+
+    page.goto("/admin/orders/break/")
+    expect(rows).to_have_count(2)
+    rows.nth(1).get_by_role("link").first.click()
+    page.locator("form#explained").get_by_label("Reason").fill("40 shares came in by transfer")
+    page.get_by_role("button", name="It is explained").click()
+    expect(page.get_by_text("The break is closed.")).to_be_visible()
+    page.goto("/admin/orders/break/")
+    page.locator("#changelist a", has_text="Filters").click()
+    page.get_by_label("Closed by a person, still different").check()
+    page.get_by_role("button", name="Apply filters").click()
+    expect(rows).to_have_count(2)
 
 
 @pytest.mark.parametrize("path", ["orders/execution", "orders/orderrequest", "accounts/gatewaysession", "auth/user"])

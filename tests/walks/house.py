@@ -38,6 +38,7 @@ class Gateway:
     """A paper gateway whose market stands still unless somebody trades: what happens is what a test did."""
 
     def __init__(self, directory: Path) -> None:
+        self.options: list[str] = []  # beyond, or in the place of, those below
         self.port = free_port()
         self.directory = directory
         self.process: subprocess.Popen | None = None
@@ -47,7 +48,7 @@ class Gateway:
         self.directory.mkdir(exist_ok=True)
         argv = [sys.executable, "-m", "gateway.paper", "--port", str(self.port), "--tick", "0", "--seed", "7"]
         argv += ["--accounts", f"{OURS},{THEIRS}", "--cash", "1000000", "--state", str(self.directory)]
-        argv += ["--ledger", str(self.directory / "ledger.jsonl")]
+        argv += ["--ledger", str(self.directory / "ledger.jsonl"), *self.options]
         with (self.directory / "paper.log").open("ab") as log:
             self.process = subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=log)
         until(self._listens, why="the paper gateway does not listen")
