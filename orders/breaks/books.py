@@ -18,6 +18,10 @@ AccountOrder = tuple[str, int]  # account and permId
 AccountExecution = tuple[str, str]  # account and exec_id
 AccountContract = tuple[str, int]  # account and contract id
 
+# What stands where one side has nothing.
+NOT_LISTED = "not listed"
+NOT_HERE = "no record"
+
 
 class Standing(StrEnum):
     """Where an order stands, in the few words that both sides have."""

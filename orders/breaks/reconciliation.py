@@ -21,9 +21,9 @@ from gateway.errors import GatewayError, NotConnected, QueryFailed
 from gateway.reports import SessionState
 from orders.breaks import comparison, ours, register, runs
 from orders.breaks.books import BrokerBook, Comparison, OurBook
-from orders.breaks.comparison import NEVER_HELD
 from orders.breaks.hearing import QUERIES, Hearing
 from orders.breaks.models import AnchoredHolding, PositionAnchor, ReconciliationRun
+from orders.breaks.trade_points import NEVER_HELD
 from orders.breaks.vocabulary import Source
 from orders.desk import Desk
 

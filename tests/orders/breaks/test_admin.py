@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from orders.breaks import admin, register, runs
+from orders.breaks import forms, register, runs
 from orders.breaks.books import Comparison
 from orders.breaks.models import AnchoredHolding, Break, PositionAnchor
 from orders.breaks.vocabulary import BreakKind, Severity, Source
@@ -140,7 +140,7 @@ def test_queries_do_not_grow_with_the_list(closer):
 
 @pytest.mark.parametrize("kind", BreakKind)
 def test_each_kind_says_what_to_do(closer, kind):
-    assert admin.ADVICE[kind] in page(closer, a_break(kind=kind))
+    assert forms.ADVICE[kind] in page(closer, a_break(kind=kind))
 
 
 def test_its_story(closer):
@@ -165,8 +165,8 @@ def test_the_ways_to_close(closer, make, ways):
 
     text = page(closer, row)
 
-    assert [way for way in admin.FORMS if f'action="{LIST}{row.pk}/close/{way}/"' in text] == sorted(
-        ways, key=list(admin.FORMS).index
+    assert [way for way in forms.FORMS if f'action="{LIST}{row.pk}/close/{way}/"' in text] == sorted(
+        ways, key=list(forms.FORMS).index
     )
 
 
