@@ -29,9 +29,9 @@ from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from ibkr_site import checks
 from orders import desk, holdings, kill_points, reconcile, reports, sweep
-from orders.day import Day
 from orders.breaks import reconciliation
 from orders.breaks.hearing import Hearing
+from orders.day import Day
 from orders.models import Order
 from orders.waiting import listening_parameters
 

@@ -17,7 +17,8 @@ from orders.breaks import register
 from orders.breaks.books import AccountContract, BrokerBook, Holding, OurBook, OurExecution, OurOrder, Standing, Terms
 from orders.breaks.models import LIVE, AnchoredHolding, Break, PositionAnchor
 from orders.breaks.vocabulary import Source
-from orders.models import NOT_AT_REST, Execution, Order
+from orders.families import FIRST_REVISION
+from orders.models import NOT_AT_REST, Execution, Order, later_words
 from orders.stamps import MARK, split
 from orders.vocabulary import OrderStatus as S
 from orders.vocabulary import Side, TimeInForce
@@ -94,7 +95,8 @@ def _orphans(scope: Scope) -> QuerySet[Execution]:
     """Executions of ours, by stamp or client id, that belong to no order on record."""
     known = Order.objects.filter(account_id=OuterRef("account"), perm_id=OuterRef("perm_id"))
     ours = Q(order_ref__contains=MARK) | Q(client_id=scope.client_id)
-    rows = Execution.objects.filter(~Exists(known), ours, order__isnull=True, account__in=scope.accounts).defer("raw")
+    counted = Execution.objects.effective().filter(order__isnull=True, account__in=scope.accounts)
+    rows = counted.filter(~Exists(known), ours).defer("raw")
     stamped = [row.pk for row in rows if row.client_id == scope.client_id or split(row.order_ref)[1] is not None]
     return rows.filter(pk__in=stamped)
 
@@ -118,32 +120,35 @@ def _holdings(anchors: Iterable[PositionAnchor]) -> dict[AccountContract, Holdin
             add(anchor.account_id, row, row["total"])
         for row in _executed_since(anchor).values(*columns).annotate(total=Sum(SIGNED)).order_by():
             add(anchor.account_id, row, row["total"])
-        for execution, replaced in _corrected_since(anchor):
+        for execution, before in _corrected_since(anchor):
             contract = {column: getattr(execution, column) for column in columns}
-            add(anchor.account_id, contract, _signed(execution) - _signed(replaced))
+            add(anchor.account_id, contract, _signed(execution) - _signed(before))
     return held
 
 
-def _effective_since(anchor: PositionAnchor) -> QuerySet[Execution]:
-    later = Execution.objects.filter(account=OuterRef("account"), replaces=OuterRef("exec_id"))
-    return Execution.objects.filter(~Exists(later), account=anchor.account_id, recorded_at__gt=anchor.taken_at)
+def _last_words_since(anchor: PositionAnchor) -> QuerySet[Execution]:
+    """What counts of the trades told of since, busts included: there the last word is that nothing was executed."""
+    return Execution.objects.filter(~Exists(later_words()), account=anchor.account_id, recorded_at__gt=anchor.taken_at)
 
 
 def _executed_since(anchor: PositionAnchor) -> QuerySet[Execution]:
     """Without what came on record late: it was executed before, and the anchor's positions hold it already."""
     after = Q(executed_at__isnull=True) | Q(executed_at__gte=anchor.taken_at)
-    return _effective_since(anchor).filter(after).exclude(Exists(_replaced_before(anchor)))
+    return _last_words_since(anchor).filter(after).exclude(Exists(_told_before(anchor)))
 
 
 def _corrected_since(anchor: PositionAnchor) -> Iterable[tuple[Execution, Execution]]:
-    """What was executed before the anchor, is in its positions, and was corrected since; with what it was then."""
-    for execution in _effective_since(anchor).exclude(replaces="").filter(Exists(_replaced_before(anchor))):
-        yield execution, Execution.objects.get(account=execution.account, exec_id=execution.replaces)
+    """What the anchor's positions hold and was corrected since, with what it was then."""
+    for execution in _last_words_since(anchor).filter(Exists(_told_before(anchor)), revision__gt=FIRST_REVISION):
+        told = Execution.objects.filter(account=execution.account, family=execution.family)
+        before = told.filter(recorded_at__lte=anchor.taken_at).order_by("-revision").first()
+        assert before is not None  # that is what was asked for
+        yield execution, before
 
 
-def _replaced_before(anchor: PositionAnchor) -> QuerySet[Execution]:
+def _told_before(anchor: PositionAnchor) -> QuerySet[Execution]:
     return Execution.objects.filter(
-        account=OuterRef("account"), exec_id=OuterRef("replaces"), recorded_at__lte=anchor.taken_at
+        account=OuterRef("account"), family=OuterRef("family"), recorded_at__lte=anchor.taken_at
     )
 
 

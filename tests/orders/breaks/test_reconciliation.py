@@ -357,14 +357,16 @@ def test_executions_of_before_the_anchor_change_nothing(reconcile, broker, desk)
     assert reconcile().opened == {}
 
 
-@pytest.mark.parametrize(("held", "breaks"), [(D(24), 0), (D(25), 1)])
-def test_a_correction_of_what_the_anchor_holds(reconcile, broker, desk, held, breaks):
+@pytest.mark.parametrize(
+    ("became", "held", "breaks"), [(D(6), D(24), 0), (D(6), D(25), 1), (D(0), D(18), 0), (D(0), D(25), 1)]
+)
+def test_a_correction_or_bust_of_what_the_anchor_holds(reconcile, broker, desk, became, held, breaks):
     executed = timezone.now()
     broker.tell(today(exec_id="a.b.01.01", quantity=D(7), executed_at=executed))
     broker.list(positions=[position(D(25))])
     reconcile()
-    broker.tell(today(exec_id="a.b.01.02", quantity=D(6), executed_at=executed))
-    broker.list(executions=[today(exec_id="a.b.01.02", quantity=D(6))], positions=[position(held)])
+    broker.tell(today(exec_id="a.b.01.02", quantity=became, executed_at=executed))
+    broker.list(executions=[today(exec_id="a.b.01.02", quantity=became)], positions=[position(held)])
 
     reconcile()
 
