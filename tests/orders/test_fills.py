@@ -1,11 +1,14 @@
 """Each execution once, each trade by its last word, in whatever order they come and whoever tells of them."""
 
+import threading
 from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
 
 import pytest
-from django.db.models import Case, F, Sum, When
+from django.db import connection, transaction
+from django.db.models import Case, F, Sum, Value, When
+from django.db.models.sql import Query
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -230,6 +233,7 @@ def test_a_correction_behind_a_bust_stands(working):
         ("one.²", "one.²", 2),
         ("one.", "one.", 2),
         (".01", ".01", 2),
+        (".7.Ca", ".7", 15),
         ("", "", 2),
         ("a.999999999", "a", 1_999_999_998),
         ("a.1000000000", "a.1000000000", 2),
@@ -240,7 +244,7 @@ def test_what_an_id_says(exec_id, family, revision):
     tell(execution(exec_id=exec_id))
 
     stored = Execution.objects.get()
-    assert (stored.family, stored.revision) == (family, revision)
+    assert (stored.family, stored.revision) == (family, revision) == families.place_of(exec_id)
 
 
 def test_ids_of_another_form_correct_nothing():
@@ -354,3 +358,46 @@ def test_a_fill_of_another_source_is_the_same_execution(working):
 
     assert record(again, ExecutionSource.FLEX) is Outcome.KNOWN
     assert Execution.objects.get().source == "trades()"
+
+
+# --- Two at once ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_tell_of_one_trade_at_once(account):
+    """The live session and an import, say: the second comes while the first one's transaction is open."""
+    order = order_in("NEW")
+    outcomes, begun = [], threading.Event()
+
+    def later():
+        begun.set()
+        try:
+            outcomes.append(record(word(order, 1, 4), ExecutionSource.FLEX))
+            outcomes.append(record(word(order, 2, 6), ExecutionSource.FLEX))
+        finally:
+            connection.close()
+
+    second = threading.Thread(target=later)
+    with transaction.atomic():
+        assert record(word(order, 2, 6)) is Outcome.TRADE
+        second.start()
+        begun.wait(5)
+        second.join(0.3)
+        assert second.is_alive()  # it waits for the contract
+    second.join(5)
+
+    order.refresh_from_db()
+    assert outcomes == [Outcome.OVERTAKEN, Outcome.KNOWN]
+    assert order.filled_quantity == total() == 6
+    assert effective() == [f"{TRADE}.02"]
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="a.01Cx9\n²", max_size=14))
+def test_an_id_says_the_same_in_sql_and_in_python(exec_id):
+    expression = families.family_of(Value(exec_id)), families.revision_of(Value(exec_id))
+    with connection.cursor() as cursor:
+        compiled = [part.resolve_expression(Query(Execution)) for part in expression]
+        sql = [part.as_sql(Query(Execution).get_compiler("default"), connection) for part in compiled]
+        cursor.execute(f"SELECT {sql[0][0]}, {sql[1][0]}", [*sql[0][1], *sql[1][1]])
+        assert cursor.fetchone() == families.place_of(exec_id)
