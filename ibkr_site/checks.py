@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts import calendar
 from accounts.calendar import Calendar, Kind, Window
+from gateway.times import zone
 
 # IB Gateway and TWS as installed, and the forwarded ports of the container image in docker-compose.yml.
 LIVE_PORTS = frozenset({4001, 7496, 4003})
@@ -134,3 +135,9 @@ def refuse_too_short(name: str, seconds: float, *, least: float) -> None:
 
 def _minutes(count: int) -> timedelta:
     return timedelta(minutes=count)
+def refuse_unreadable_statements(*, time_zone: str, megabytes: int) -> None:
+    """The times of Flex statements are in this zone, and there must be room for a statement."""
+    if zone(time_zone) is None:
+        raise ImproperlyConfigured(f"FLEX_TIME_ZONE={time_zone} is no time zone: use a name like America/New_York.")
+    if megabytes < 1:
+        raise ImproperlyConfigured(f"FLEX_MAX_MEGABYTES={megabytes} lets no statement pass: use 1 or more.")

@@ -78,6 +78,9 @@ EXECUTION_SYNC_REST_SECONDS = env.float("EXECUTION_SYNC_REST_SECONDS", default=3
 SETTLE_SECONDS = env.float("SETTLE_SECONDS", default=30.0)
 KILL_POINTS = env("KILL_POINTS", default="")  # a directory; see orders.kill_points
 checks.refuse_faults_with_real_money(trading_mode=TRADING_MODE, kill_points=KILL_POINTS, settle_seconds=SETTLE_SECONDS)
+FLEX_TIME_ZONE = env("FLEX_TIME_ZONE", default="America/New_York")
+FLEX_MAX_MEGABYTES = env.int("FLEX_MAX_MEGABYTES", default=64)
+checks.refuse_unreadable_statements(time_zone=FLEX_TIME_ZONE, megabytes=FLEX_MAX_MEGABYTES)
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=5.0)
 RECONCILE_SECONDS = env.float("RECONCILE_SECONDS", default=300.0)
 checks.refuse_too_short("RECONCILE_SECONDS", RECONCILE_SECONDS, least=10)

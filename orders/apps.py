@@ -12,3 +12,4 @@ class OrdersConfig(AppConfig):
         super().import_models()
         import_module("orders.totals")
         import_module("orders.breaks.models")
+        import_module("orders.flex.models")

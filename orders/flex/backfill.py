@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
 from accounts.models import Position
 from gateway.reports import ContractFacts
 from orders import fills, journal, stamps
-from orders.families import bust_of, family
+from orders.families import bust_of, family_of
 from orders.flex.models import FlexStatement, FlexTrade
 from orders.models import Commission, Execution, Order
 from orders.vocabulary import Actor, ExecutionSource, OrderStatus
@@ -52,7 +52,6 @@ class _Surroundings:
     by_stamp: dict[str | None, Order]
     by_perm_id: dict[int | None, Order]
     symbols: dict[int, str]  # by contract, as the API calls them
-    families: set[str]
     undecided: set[tuple[str, str]]  # contracts: symbol, security type
 
 
@@ -88,28 +87,34 @@ def _batches(trades: QuerySet[FlexTrade]) -> Iterator[list[FlexTrade]]:
 
 def _add(batch: list[FlexTrade], result: Result, *, session: str) -> None:
     around = _surroundings(batch)
-    unrelated = []
+    apart: dict[str, fills.Fill] = {}
+    alone: list[tuple[fills.Fill, Order | None]] = []
     for trade in batch:
         order = _order(trade, around)
         fill = _fill(trade, order, around)
-        if order is None or order.status not in UNTOLD:
-            if (fill.contract.symbol, fill.contract.security_type) in around.undecided:
-                result.waiting += 1
-                continue
-        kin = family(trade.exec_id) in around.families
-        if order is None and not kin:
-            unrelated.append(fill)
-        elif order is not None and not kin and fill.quantity > order.state().leaves_quantity:
-            result.overfilling += 1
-            continue
+        contract = (fill.contract.symbol, fill.contract.security_type)
+        if contract in around.undecided and (order is None or order.status not in UNTOLD):
+            result.waiting += 1
+        elif order is None and trade.family not in apart:
+            apart[trade.family] = fill
         else:
-            fills.record(fill, source=ExecutionSource.FLEX, origin=_origin(fill, session))
-            if order is not None:
-                order.refresh_from_db()
-                result.of_orders += 1
-        result.executions += 1
-        around.families.add(family(trade.exec_id))
-    fills.record_unrelated(unrelated, source=ExecutionSource.FLEX)
+            alone.append((fill, order))
+    related = fills.record_apart(apart, source=ExecutionSource.FLEX)
+    result.executions += len(apart) - len(related)
+    for fill, order in [(fill, None) for fill in related] + alone:
+        _add_one(fill, order, result, session=session)
+
+
+def _add_one(fill: fills.Fill, order: Order | None, result: Result, *, session: str) -> None:
+    if order is not None:
+        order.refresh_from_db()
+        corrects = Execution.objects.filter(account=fill.account, family=family_of(Value(fill.exec_id))).exists()
+        if not corrects and fill.quantity > order.state().leaves_quantity:
+            result.overfilling += 1
+            return
+        result.of_orders += 1
+    fills.record(fill, source=ExecutionSource.FLEX, origin=_origin(fill, session))
+    result.executions += 1
 
 
 def _surroundings(batch: list[FlexTrade]) -> _Surroundings:
@@ -118,12 +123,10 @@ def _surroundings(batch: list[FlexTrade]) -> _Surroundings:
     named = {stamps.split(trade.order_ref)[1] for trade in batch} - {None}
     perm_ids = {trade.broker_order_id for trade in batch} - {None}
     held = Position.objects.filter(account=account, con_id__in={trade.con_id for trade in batch})
-    kin = Execution.objects.filter(account=account, family__in={family(trade.exec_id) for trade in batch})
     return _Surroundings(
         by_stamp={order.stamp: order for order in orders.filter(stamp__in=named)},
         by_perm_id={order.perm_id: order for order in orders.filter(perm_id__in=perm_ids).order_by("-pk")},
         symbols=dict(held.values_list("con_id", "symbol")),
-        families=set(kin.values_list("family", flat=True)),
         undecided=set(orders.filter(status__in=UNTOLD).values_list("symbol", "security_type")),
     )
 

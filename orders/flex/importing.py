@@ -3,7 +3,7 @@
 Rules
 1. One transaction per file; any refusal undoes all of it. One import at a time: the second of two sees the first.
 2. Twice is once: a file is known by its SHA-256, a row by what it says. What is known is counted, not stored again.
-3. Rows are written as they are read, some at a time: memory does not grow with the file, but for what tells repetitions.
+3. Rows are written as they are read, some at a time: of the file, memory holds only what tells its repetitions.
 4. Executions that the record lacks are added at the end (orders.flex.backfill), so that what others wait for is locked
    for no longer than that takes.
 """
@@ -53,10 +53,10 @@ class Outcome:
     cash: Tally = field(default_factory=Tally)
     holdings: Tally = field(default_factory=Tally)
     repeated: int = 0
-    backfill: backfill.Result = field(default_factory=backfill.Result)
+    added: backfill.Result = field(default_factory=backfill.Result)
 
     def counts(self) -> dict[str, object]:
-        kept = ("trades", "cash", "holdings", "backfill")
+        kept = ("trades", "cash", "holdings", "added")
         return {name: asdict(getattr(self, name)) for name in kept} | {"repeated": self.repeated}
 
 
@@ -78,7 +78,7 @@ def import_file(
         statements = FlexStatement.objects.filter(file=sha256).order_by("account", "period_from", "pk")
         outcome.statements = [str(statement) for statement in statements]
         # Of a known file as well: what stood in the way the last time may be gone.
-        outcome.backfill = backfill.run(statements, session=f"flex {sha256[:12]}")
+        outcome.added = backfill.run(statements, session=f"flex {sha256[:12]}")
         if outcome.known_since is None:
             FlexImport.objects.create(
                 sha256=sha256,

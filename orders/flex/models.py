@@ -8,8 +8,9 @@ import uuid
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
+from orders.families import family_of
 from orders.models import APPEND_ONLY
 from orders.vocabulary import Side
 
@@ -91,6 +92,9 @@ class FlexTrade(FlexRow):
     """One execution on a statement, or the taking back of one (`cancels`). Quantities are positive."""
 
     exec_id = models.CharField(max_length=80, blank=True, help_text="empty: booked by the broker, not executed")
+    family = models.GeneratedField(
+        expression=family_of(F("exec_id")), output_field=models.CharField(max_length=80), db_persist=True
+    )
     trade_id = models.CharField(max_length=80, blank=True)
     transaction_id = models.CharField(max_length=80, blank=True)
     cancels = models.BooleanField()
@@ -117,7 +121,8 @@ class FlexTrade(FlexRow):
 
     class Meta:
         indexes = [
-            models.Index(fields=["account", "exec_id"], name="flex_trades_by_exec_id"),  # our executions, compared
+            models.Index(fields=["account", "exec_id"], name="flex_trades_by_exec_id"),  # what was told anew
+            models.Index(fields=["account", "family"], name="flex_trades_by_family"),  # our executions, compared
             models.Index(fields=["account", "trade_date"], name="flex_trades_by_day"),  # the days of a statement
             # What was taken back: few among many.
             models.Index(fields=["account", "cancelled_id"], condition=Q(cancels=True), name="flex_trades_cancelled"),

@@ -44,4 +44,6 @@ class Repetitions:
         """Once the file is read to its end. Raises: FlexRefused."""
         for reference, first, second in self._contradictions:
             if not self._taken_back.intersection(first.ids + second.ids):
-                raise FlexRefused(second.line, f"{reference} contradicts line {first.line}, which says other things of it")
+                raise FlexRefused(
+                    second.line, f"{reference} contradicts line {first.line}, which says other things of it"
+                )
