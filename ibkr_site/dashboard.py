@@ -29,6 +29,12 @@ SECTIONS = {
         ("Breaks", "difference", "orders.break"),
         ("Reconciliations", "fact_check", "orders.reconciliationrun"),
     ],
+    "Statements": [
+        ("Flex imports", "upload_file", "orders.fleximport"),
+        ("Flex trades", "contract", "orders.flextrade"),
+        ("Flex cash", "payments", "orders.flexcash"),
+        ("Flex positions", "pie_chart", "orders.flexholding"),
+    ],
     "Broker": [
         ("Sessions", "cable", "accounts.gatewaysession"),
         ("Session history", "history", "accounts.gatewaystatechange"),

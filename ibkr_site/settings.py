@@ -157,6 +157,13 @@ TEMPLATES = [
     }
 ]
 
+# Statements are the only files anybody uploads here; what is too large is dropped as it comes.
+FILE_UPLOAD_HANDLERS = [
+    "orders.flex.uploads.LargestStatement",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

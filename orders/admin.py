@@ -15,9 +15,11 @@ from accounts.review import AccountFilter, DayFilter, RecordAdmin, SymbolFilter
 from orders import presentation, stamps, timeline
 from orders.breaks import admin as _breaks  # noqa: F401 - registers its pages
 from orders.decisions import DecidesDoubts
+from orders.flex import admin as flex_admin
 from orders.models import Commission, Execution, Order, OrderRequest, RequestAnswer
 
 BREAK = mark_safe("<br>")
+__all__ = ["flex_admin"]  # registered by being imported: Django looks here alone
 
 
 class ReceivedDay(DayFilter):

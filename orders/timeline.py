@@ -66,7 +66,9 @@ def message_name(raw: Sequence[str]) -> str:
     """IB's name for a raw message, with its number."""
     number = str(raw[0]) if raw else ""
     name = MESSAGES.get(number)
-    return f"{name} ({number})" if name else f"message {number}"
+    if name:
+        return f"{name} ({number})"
+    return f"message {number}" if number.isdecimal() else number  # what came by another way says so itself
 
 
 def _entry(row: OrderEvent) -> Entry:

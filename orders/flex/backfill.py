@@ -44,6 +44,20 @@ class Result:
     overfilling: int = 0
     waiting: int = 0
 
+    def lines(self) -> list[str]:
+        """In words, as far as there is anything to say."""
+        told = (
+            (self.executions, f"executions added to the record, {self.of_orders:,} of them to orders on record"),
+            (self.busts, "executions taken back, as the broker took them back"),
+            (self.commissions, "commissions added to the record"),
+            (self.overfilling, "executions not added: with them their orders would be filled beyond their quantity"),
+            (
+                self.waiting,
+                "executions not added yet: an order in their contract is in doubt; import the file again after",
+            ),
+        )
+        return [f"{count:,} {what}" for count, what in told if count]
+
 
 @dataclass(slots=True, kw_only=True)
 class _Surroundings:
@@ -162,7 +176,7 @@ def _fill(trade: FlexTrade, order: Order | None, around: _Surroundings) -> fills
         executed_at=trade.executed_at,
         exchange=trade.exchange,
         order_ref=trade.order_ref,
-        raw=[f"{name}={text}" for name, text in trade.raw.items()],
+        raw=_said(trade),
     )
 
 
@@ -203,7 +217,7 @@ def _bust(cancel: FlexTrade, result: Result, *, session: str) -> None:
         time_text=cancel.time_text,
         executed_at=cancel.executed_at,
         order_ref=stamps.stamped(order.order_ref, order.stamp) if order is not None and order.stamp else "",
-        raw=[f"{name}={text}" for name, text in cancel.raw.items()],
+        raw=_said(cancel),
     )
     if fills.record(fill, source=ExecutionSource.FLEX, origin=_origin(fill, session)) is not fills.Outcome.KNOWN:
         result.busts += 1
@@ -215,7 +229,7 @@ def _charge(batch: list[FlexTrade], result: Result) -> None:
             exec_id=trade.exec_id,
             amount=trade.commission.quantize(STORED),
             currency=trade.commission_currency,
-            raw=[f"{name}={text}" for name, text in trade.raw.items()],
+            raw=_said(trade),
             recorded_at=timezone.now(),
         )
         for trade in batch
@@ -223,6 +237,11 @@ def _charge(batch: list[FlexTrade], result: Result) -> None:
     ]
     Commission.objects.bulk_create(rows, ignore_conflicts=True)
     result.commissions += len(rows)
+
+
+def _said(trade: FlexTrade) -> list[str]:
+    """As wire messages are kept: what kind of message it is, then its fields."""
+    return ["Flex statement", *(f"{name}={text}" for name, text in trade.raw.items())]
 
 
 def _origin(fill: fills.Fill, session: str) -> journal.Origin:

@@ -12,7 +12,8 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from typing import BinaryIO
+from datetime import UTC
+from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -28,7 +29,7 @@ from orders.flex.statement import Cash, End, FlexRefused, Header, Holding, Item,
 CHUNK_BYTES = 256 * 1024
 ROWS_AT_A_TIME = 1000
 LOCK = 0x666C6578  # "flex": the advisory lock of all imports
-MODELS = {Trade: FlexTrade, Cash: FlexCash, Holding: FlexHolding}
+MODELS: dict[type, type[Any]] = {Trade: FlexTrade, Cash: FlexCash, Holding: FlexHolding}
 Progress = Callable[[int], None]
 
 
@@ -54,6 +55,24 @@ class Outcome:
     holdings: Tally = field(default_factory=Tally)
     repeated: int = 0
     added: backfill.Result = field(default_factory=backfill.Result)
+
+    def lines(self) -> list[str]:
+        """What came of it, in words."""
+        if self.known_since is not None:
+            before = self.known_since
+            at = f"{before.imported_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            told = [f"This file was imported before, on {at} by {before.imported_by}: nothing of it is stored again"]
+        else:
+            told = [
+                f"{tally.new:,} {name} stored, {tally.known:,} known already"
+                for name, tally in (("trades", self.trades), ("cash rows", self.cash), ("positions", self.holdings))
+                if tally.new or tally.known
+            ] or ["Nothing to store: no trades, cash or positions in it"]
+        if self.repeated:
+            told.append(f"{self.repeated:,} rows stand in the file more than once and were taken once")
+        if self.unread:
+            told.append(f"Not read, as of no use here: {', '.join(self.unread)}")
+        return told + self.added.lines()
 
     def counts(self) -> dict[str, object]:
         kept = ("trades", "cash", "holdings", "added")
@@ -186,7 +205,7 @@ class _Writer:
         self._waiting.clear()
         self._progress(self._rows)
 
-    def _as_model(self, row: Trade | Cash | Holding, digest: str) -> FlexTrade | FlexCash | FlexHolding:
+    def _as_model(self, row: Trade | Cash | Holding, digest: str) -> Any:
         said = {each.name: getattr(row, each.name) for each in fields(row)}
         return MODELS[type(row)](statement_id=self._statement_pk, reference=row.reference, digest=digest, **said)
 

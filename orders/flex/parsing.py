@@ -22,6 +22,7 @@ from orders.flex import rows
 from orders.flex.statement import End, FlexRefused, Header, Item, Kind
 from orders.flex.values import Attributes
 
+CUT_OFF = "ends in the middle: it was cut off; download it again"
 _PACKED = {b"\x1f\x8b": "gzip", b"PK": "zip", b"BZ": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _NOT_FLEX = "is not a Flex statement: choose XML as the format of the query, and download the statement itself"
 
@@ -51,30 +52,31 @@ def read(chunks: Iterable[bytes], *, accounts: Collection[str], zone: tzinfo) ->
         raise FlexRefused(problem.getLineNumber() or 1, f"is not XML: {problem.getMessage()}") from None
     if not handler.complete:
         line = parser.getLineNumber() if handler.begun else 1
-        raise FlexRefused(line or 1, "ends in the middle: it was cut off; download it again")
+        raise FlexRefused(line or 1, CUT_OFF)
 
 
 def _decoded(chunks: Iterable[bytes]) -> Iterator[str]:
     """The text of the file. An XML declaration may name another encoding; the parser is not asked to believe it."""
-    decoder, line, empty = codecs.getincrementaldecoder("utf-8-sig")(), 1, True
+    decoder, line, begun = codecs.getincrementaldecoder("utf-8-sig")(), 1, False
     for chunk in chunks:
-        if empty:
+        if not begun:
             _refuse_packed(chunk)
-            empty = not chunk.strip()
         try:
             text = decoder.decode(chunk)
         except UnicodeDecodeError as problem:
             line += problem.object[: problem.start].count(b"\n")
             raise FlexRefused(line, "is not UTF-8, in which all Flex statements are") from None
-        if line == 1 and text.lstrip()[:1] not in ("", "<"):
-            raise FlexRefused(1, _NOT_FLEX)
+        if not begun and text.strip():
+            begun = True
+            if not text.lstrip().startswith("<"):
+                raise FlexRefused(line, _NOT_FLEX)
         line += text.count("\n")
         if text:
             yield text
-    if empty:
-        raise FlexRefused(1, "is empty")
     if decoder.getstate()[0]:
-        raise FlexRefused(line, "ends in the middle: it was cut off; download it again")
+        raise FlexRefused(line, CUT_OFF)
+    if not begun:
+        raise FlexRefused(1, "is empty")
 
 
 def _refuse_packed(start: bytes) -> None:
