@@ -4,6 +4,7 @@ Rows are for looking only (see accounts.review). To import takes a permission of
 is `importing`'s to say.
 """
 
+from itertools import chain, islice
 from typing import Any
 
 from django import forms
@@ -24,6 +25,7 @@ from orders.flex.uploads import is_too_large
 
 DIFFERENCES_SHOWN = 100
 PERMISSION = "orders.import_flex"
+TOO_LARGE = "The file is larger than FLEX_MAX_MEGABYTES allows: choose a shorter period, or fewer sections and fields."
 
 
 class StatementForm(forms.Form):
@@ -79,8 +81,9 @@ class FlexImportAdmin(ReviewAdmin):
     @action(description="Import a statement", url_path="import", permissions=["import"])
     def import_statement(self, request: HttpRequest) -> HttpResponse:
         """The form, and the file that comes with it. What is wrong with the file is shown beside it."""
-        form = StatementForm(request.POST or None, request.FILES or None)
+        form = StatementForm()
         if request.method == "POST":
+            form = StatementForm(request.POST, request.FILES)
             sha256 = self._import(request, form)
             if sha256:
                 return redirect("admin:orders_fleximport_change", sha256)
@@ -95,15 +98,14 @@ class FlexImportAdmin(ReviewAdmin):
     def _import(self, request: HttpRequest, form: StatementForm) -> str:
         """The import's key; empty when nothing was imported, and the form says why."""
         if is_too_large(int(request.META.get("CONTENT_LENGTH") or 0)):
-            form.add_error(None, "The file is too large: see FLEX_MAX_MEGABYTES, or choose a shorter period.")
-            return ""
+            form.fields["statement"].error_messages["required"] = TOO_LARGE  # it was dropped as it came
         if not form.is_valid():
             return ""
         file: Any = form.cleaned_data["statement"]  # reads like a file
         try:
             outcome = import_file(file, name=file.name or "", actor=f"user:{request.user.get_username()}")
         except FlexRefused as refusal:
-            form.add_error("statement", f"Refused, nothing was stored. {str(refusal).capitalize()}.")
+            form.add_error("statement", f"Refused, nothing was stored: {refusal}.")
             return ""
         tell = messages.success if outcome.known_since is None else messages.warning
         for line in outcome.lines():
@@ -115,9 +117,9 @@ class FlexImportAdmin(ReviewAdmin):
     ) -> HttpResponse:
         assert isinstance(obj, FlexImport)
         statements = list(obj.statements.order_by("account", "period_from"))
-        differing = [str(each) for one in statements for each in differences.of_statement(one)]
-        facts = {"file": obj, "statements": statements, "differences": differing[:DIFFERENCES_SHOWN]}
-        facts["count_of_differences"] = len(differing)
+        every = chain.from_iterable(differences.of_statement(statement) for statement in statements)
+        facts = {"file": obj, "statements": statements, "differences": list(islice(every, DIFFERENCES_SHOWN))}
+        facts["there_are_more"] = next(every, None) is not None
         return super().render_change_form(request, context | facts, obj=obj, **kwargs)
 
     @admin.display(description="imported (UTC)", ordering="imported_at")

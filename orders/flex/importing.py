@@ -186,10 +186,11 @@ class _Writer:
         if not self.repetitions.is_new(row, digest):
             self._outcome.repeated += 1
             return
-        first = next(iter(self._waiting.values()), row)
-        if type(first) is not type(row) or len(self._waiting) == ROWS_AT_A_TIME:
+        if type(next(iter(self._waiting.values()), row)) is not type(row):
             self._flush()
         self._waiting[digest] = row
+        if len(self._waiting) == ROWS_AT_A_TIME:
+            self._flush()
 
     def _flush(self) -> None:
         """Write what waits. Rows come before their statement, whose end is not read yet: the database waits for it."""

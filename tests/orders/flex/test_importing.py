@@ -145,10 +145,10 @@ def test_memory_does_not_grow_with_the_rows(bring):
             tracemalloc.stop()
 
     peak(of_trades(*many_trades(10, first=1_000_000)))  # what is loaded once
-    short, long = of_trades(*many_trades(1500, first=100_000)), of_trades(*many_trades(4500))
+    short, long = of_trades(*many_trades(1000, first=100_000)), of_trades(*many_trades(3000))
 
     # Some 300 bytes per row tell repetitions; as objects the rows have thousands.
-    assert peak(long) - peak(short) < 3000 * 600
+    assert peak(long) - peak(short) < 2000 * 600
 
 
 def test_rows_that_are_repeated_are_taken_once(bring):
@@ -270,7 +270,7 @@ def test_progress_is_told(house):
 
     import_file(io.BytesIO(of_trades(*many_trades(2500))), name="x", actor="x", progress=told.append)
 
-    assert told == [1000, 2000, 2500] or told == [1001, 2001, 2500]
+    assert told == [1000, 2000, 2500]
 
 
 @pytest.mark.parametrize("model", [FlexImport, FlexStatement, FlexTrade, FlexCash, FlexHolding])
