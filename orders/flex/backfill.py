@@ -10,12 +10,11 @@ Rules
    (orders.evidence). Others' executions of that contract wait until the doubt is over and the file is imported again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models import Q, QuerySet, Value
 from django.utils import timezone
 
 from accounts.models import Position
@@ -23,10 +22,10 @@ from gateway.reports import ContractFacts
 from orders import fills, journal, stamps
 from orders.families import bust_of, family_of
 from orders.flex.models import FlexStatement, FlexTrade
+from orders.flex.standing import batches, standing
 from orders.models import Commission, Execution, Order
 from orders.vocabulary import Actor, ExecutionSource, OrderStatus
 
-AT_A_TIME = 1000
 STORED = Decimal("1e-8")  # what the record's columns hold
 UNTOLD = (OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT)
 # What the API calls by the name of its underlying, and the statement by its own.
@@ -76,30 +75,28 @@ def run(statements: Iterable[FlexStatement], *, session: str) -> Result:
         of_account = FlexTrade.objects.filter(account=statement.account)
         days = (statement.period_from, statement.period_to)
         trades = of_account.filter(Q(statement=statement) | Q(trade_date__range=days))
-        for batch in _batches(trades.standing().filter(~Exists(_here())).order_by("pk")):
-            _add(batch, result, session=session)
+        for batch in batches(trades.order_by("pk")):
+            _add(
+                _as_written(batch, lacking=Execution.objects.filter(account=statement.account)), result, session=session
+            )
+            _charge(_as_written(batch, lacking=Commission.objects.all()), result)
         for cancel in trades.filter(cancels=True).order_by("pk"):
             _bust(cancel, result, session=session)
-        for batch in _batches(trades.standing().filter(Exists(_here()), ~Exists(_charged()), commission__isnull=False)):
-            _charge(batch, result)
     return result
 
 
-def _here() -> QuerySet[Execution]:
-    return Execution.objects.filter(account=OuterRef("account"), exec_id=OuterRef("exec_id"))
-
-
-def _charged() -> QuerySet[Commission]:
-    return Commission.objects.filter(exec_id=OuterRef("exec_id"))
-
-
-def _batches(trades: QuerySet[FlexTrade]) -> Iterator[list[FlexTrade]]:
-    rows = trades.iterator(chunk_size=AT_A_TIME)
-    while batch := list(islice(rows, AT_A_TIME)):
-        yield batch
+def _as_written(batch: list[FlexTrade], *, lacking: QuerySet[Execution] | QuerySet[Commission]) -> list[FlexTrade]:
+    """Those whose execution id is not among the rows, with their attributes."""
+    known = lacking.filter(exec_id__in={trade.exec_id for trade in batch}).values_list("exec_id", flat=True)
+    missing = {trade.exec_id: trade.pk for trade in batch}
+    for exec_id in known:
+        missing.pop(exec_id, None)
+    return list(FlexTrade.objects.filter(pk__in=missing.values()).order_by("pk")) if missing else []
 
 
 def _add(batch: list[FlexTrade], result: Result, *, session: str) -> None:
+    if not batch:
+        return
     around = _surroundings(batch)
     apart: dict[str, fills.Fill] = {}
     alone: list[tuple[fills.Fill, Order | None]] = []
@@ -199,7 +196,7 @@ def _bust(cancel: FlexTrade, result: Result, *, session: str) -> None:
         exec_id = of_account.filter(named, cancels=False).values_list("exec_id", flat=True).first() or ""
     counted = Execution.objects.effective().filter(account=cancel.account, exec_id=exec_id).select_related("order")
     taken = counted.first() if exec_id else None
-    if taken is None or of_account.standing().filter(exec_id=exec_id).exists():
+    if taken is None or standing(list(of_account.filter(exec_id=exec_id, cancels=False))):
         return
     order = taken.order
     fill = fills.Fill(
@@ -224,6 +221,9 @@ def _bust(cancel: FlexTrade, result: Result, *, session: str) -> None:
 
 
 def _charge(batch: list[FlexTrade], result: Result) -> None:
+    """Add what an execution on record cost, where nothing is on record of it."""
+    executed = Execution.objects.filter(exec_id__in={trade.exec_id for trade in batch})
+    known = set(executed.values_list("account", "exec_id"))
     rows = [
         Commission(
             exec_id=trade.exec_id,
@@ -233,7 +233,7 @@ def _charge(batch: list[FlexTrade], result: Result) -> None:
             recorded_at=timezone.now(),
         )
         for trade in batch
-        if trade.commission is not None
+        if trade.commission is not None and (trade.account, trade.exec_id) in known
     ]
     Commission.objects.bulk_create(rows, ignore_conflicts=True)
     result.commissions += len(rows)

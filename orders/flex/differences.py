@@ -10,20 +10,20 @@ Rules
 5. Nothing is written, and memory does not grow with the statement. What a difference means is for others to decide.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Case, Exists, F, OuterRef, Q, Sum, When
 from django.db.models.functions import Coalesce
 
 from accounts.models import GatewaySession, Position
 from orders.flex.models import FlexHolding, FlexStatement, FlexTrade
+from orders.flex.standing import batches, families, standing
 from orders.flex.statement import plain
 from orders.models import Commission, Execution
 from orders.vocabulary import Side
@@ -131,9 +131,9 @@ def between(ours: Executed | None, theirs: Executed) -> Iterator[Difference]:
 
 def _trades(statement: FlexStatement) -> Iterator[Difference]:
     days = (statement.period_from, statement.period_to)
-    standing = FlexTrade.objects.standing().filter(account=statement.account, trade_date__range=days)
-    told = standing.order_by("family", "exec_id").iterator(chunk_size=AT_A_TIME)
-    last_words = (list(members)[-1] for _, members in groupby(told, key=lambda trade: trade.family))
+    told = FlexTrade.objects.filter(account=statement.account, trade_date__range=days).order_by("family", "exec_id")
+    counting = chain.from_iterable(batches(told))
+    last_words = (list(members)[-1] for _, members in groupby(counting, key=lambda trade: trade.family))
     while batch := list(islice(last_words, AT_A_TIME)):
         ours = _ours(statement.account, {trade.family for trade in batch})
         for trade in batch:
@@ -197,19 +197,25 @@ def _missing_at_broker(statement: FlexStatement) -> Iterator[Difference]:
     here = here.filter(executed_at__lt=min(until, generated - SETTLED_AFTER)).exclude(
         security_type__in=NOT_ON_STATEMENTS
     )
-    there = FlexTrade.objects.standing().filter(account=OuterRef("account"), family=OuterRef("family"))
-    for row in here.filter(~Exists(there)).defer("raw").order_by("executed_at", "pk").iterator(chunk_size=AT_A_TIME):
-        ours = _as_executed(row, None, "")
-        yield Difference(
-            kind=Kind.MISSING_AT_BROKER,
-            account=row.account,
-            exec_id=row.exec_id,
-            con_id=row.con_id,
-            symbol=row.symbol,
-            security_type=row.security_type,
-            expected=str(ours),
-            actual="",
-        )
+    rows = here.defer("raw").order_by("executed_at", "pk").iterator(chunk_size=AT_A_TIME)
+    while batch := list(islice(rows, AT_A_TIME)):
+        there = families(statement.account, {row.family for row in batch})
+        for row in batch:
+            if row.family not in there:
+                yield _missing(_as_executed(row, None, ""))
+
+
+def _missing(ours: Executed) -> Difference:
+    return Difference(
+        kind=Kind.MISSING_AT_BROKER,
+        account=ours.account,
+        exec_id=ours.exec_id,
+        con_id=ours.con_id,
+        symbol=ours.symbol,
+        security_type=ours.security_type,
+        expected=str(ours),
+        actual="",
+    )
 
 
 def _holdings(statement: FlexStatement) -> Iterator[Difference]:
@@ -264,19 +270,22 @@ def _reckoned_holdings(account: str, day: date, end: datetime) -> Held:
     """What was held at the end of a day: what is held now, less what was executed since."""
     rows = Position.objects.filter(account=account).exclude(security_type__in=NOT_AMONG_HOLDINGS)
     held: Held = {row.con_id: ((row.symbol, row.security_type), row.quantity) for row in rows}
-    for con_id, symbol, security_type, quantity in _executed_after(account, day, end):
-        names, now = held.get(con_id, ((symbol, security_type), Decimal(0)))
-        held[con_id] = (names, now - quantity)
+    for row in _executed_after(account, day, end):
+        names, now = held.get(row.con_id, ((row.symbol, row.security_type), Decimal(0)))
+        held[row.con_id] = (names, now - (row.quantity if row.side == Side.BUY else -row.quantity))
     return held
 
 
-def _executed_after(account: str, day: date, end: datetime) -> Iterable[tuple[int, str, str, Decimal]]:
-    """Signed sums by contract. A trade that a statement has is of the day that it says there."""
-    told = FlexTrade.objects.standing().filter(account=OuterRef("account"), family=OuterRef("family"))
-    later = Q(Exists(told.filter(trade_date__gt=day))) | Q(~Exists(told), at__gte=end)
-    signed = Sum(Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity")))
-    rows = Execution.objects.effective().filter(account=account).annotate(at=Coalesce("executed_at", "recorded_at"))
-    # No trade is told of a day before the one it was executed on.
-    near = rows.filter(at__gte=end - timedelta(days=1)).exclude(security_type__in=NOT_AMONG_HOLDINGS)
-    grouped = near.filter(later).values_list("con_id", "symbol", "security_type").order_by()
-    return grouped.annotate(total=signed)
+def _executed_after(account: str, day: date, end: datetime) -> Iterator[Execution]:
+    """A trade that a statement has is of the day that it says there, any other of the one its time says."""
+    at = Coalesce("executed_at", "recorded_at")
+    # The night session of a day began the evening before; no trade is told of a day before the one it was made on.
+    near = Execution.objects.effective().annotate(at=at).filter(account=account, at__gte=end - timedelta(days=1))
+    rows = near.exclude(security_type__in=NOT_AMONG_HOLDINGS).defer("raw").iterator(chunk_size=AT_A_TIME)
+    while batch := list(islice(rows, AT_A_TIME)):
+        told = FlexTrade.objects.filter(account=account, family__in={row.family for row in batch}, cancels=False)
+        days = {trade.family: trade.trade_date for trade in standing(list(told.defer("raw").order_by("pk")))}
+        for row in batch:
+            later = days[row.family] > day if row.family in days else (row.executed_at or row.recorded_at) >= end
+            if later:
+                yield row

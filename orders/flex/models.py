@@ -8,7 +8,7 @@ import uuid
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import F, Q
 
 from orders.families import family_of
 from orders.models import APPEND_ONLY
@@ -75,19 +75,6 @@ class FlexRow(models.Model):
         abstract = True
 
 
-class FlexTradeQuerySet(models.QuerySet["FlexTrade"]):
-    def standing(self) -> "FlexTradeQuerySet":
-        """The executions that count by the broker's last word: not taken back, and not told anew since."""
-        same_account = FlexTrade.objects.filter(account=OuterRef("account"))
-        anew = same_account.filter(exec_id=OuterRef("exec_id"), cancels=False, pk__gt=OuterRef("pk"))
-        named = Q(cancelled_id=OuterRef("transaction_id")) | Q(cancelled_id=OuterRef("trade_id"))
-        cancels = same_account.filter(cancels=True)
-        taken_back = cancels.filter(named).exclude(cancelled_id="")
-        taken_back_by_name = cancels.filter(cancelled_id="", exec_id=OuterRef("exec_id"))
-        executed = self.filter(cancels=False).exclude(exec_id="")
-        return executed.filter(~Exists(anew), ~Exists(taken_back), ~Exists(taken_back_by_name))
-
-
 class FlexTrade(FlexRow):
     """One execution on a statement, or the taking back of one (`cancels`). Quantities are positive."""
 
@@ -116,8 +103,6 @@ class FlexTrade(FlexRow):
     time_text = models.CharField(max_length=60, help_text="the broker's own text")
     exchange = models.CharField(max_length=20, blank=True)
     notes = models.CharField(max_length=255, blank=True, help_text="IB's codes")
-
-    objects = FlexTradeQuerySet.as_manager()
 
     class Meta:
         indexes = [

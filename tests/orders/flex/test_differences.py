@@ -299,4 +299,4 @@ def test_many_trades_cost_few_questions(bring):
     with CaptureQueriesContext(connection) as queries:
         assert list(differences.of_statement(statement)) == []
 
-    assert len(queries) < 15
+    assert len(queries) < 30  # some per thousand
