@@ -11,16 +11,16 @@ Rules
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from django.db.models import Q, QuerySet, Value
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Position
 from gateway.reports import ContractFacts
 from orders import fills, journal, stamps
-from orders.families import bust_of, family_of
+from orders.families import bust_of
 from orders.flex.models import FlexStatement, FlexTrade
 from orders.flex.standing import batches, standing
 from orders.models import Commission, Execution, Order
@@ -65,7 +65,17 @@ class _Surroundings:
     by_stamp: dict[str | None, Order]
     by_perm_id: dict[int | None, Order]
     symbols: dict[int, str]  # by contract, as the API calls them
+    families: set[str]  # of the executions on record
     undecided: set[tuple[str, str]]  # contracts: symbol, security type
+    taken: dict[int, Decimal] = field(default_factory=dict)  # what these trades fill, by order
+
+    def fits(self, order: Order, quantity: Decimal) -> bool:
+        """Whether that much is left of an order; if so, it is taken."""
+        taken = self.taken.get(order.pk, Decimal(0)) + quantity
+        if taken > order.state().leaves_quantity:
+            return False
+        self.taken[order.pk] = taken
+        return True
 
 
 def run(statements: Iterable[FlexStatement], *, session: str) -> Result:
@@ -98,34 +108,21 @@ def _add(batch: list[FlexTrade], result: Result, *, session: str) -> None:
     if not batch:
         return
     around = _surroundings(batch)
-    apart: dict[str, fills.Fill] = {}
-    alone: list[tuple[fills.Fill, Order | None]] = []
+    said = []
     for trade in batch:
         order = _order(trade, around)
         fill = _fill(trade, order, around)
         contract = (fill.contract.symbol, fill.contract.security_type)
         if contract in around.undecided and (order is None or order.status not in UNTOLD):
             result.waiting += 1
-        elif order is None and trade.family not in apart:
-            apart[trade.family] = fill
-        else:
-            alone.append((fill, order))
-    related = fills.record_apart(apart, source=ExecutionSource.FLEX)
-    result.executions += len(apart) - len(related)
-    for fill, order in [(fill, None) for fill in related] + alone:
-        _add_one(fill, order, result, session=session)
-
-
-def _add_one(fill: fills.Fill, order: Order | None, result: Result, *, session: str) -> None:
-    if order is not None:
-        order.refresh_from_db()
-        corrects = Execution.objects.filter(account=fill.account, family=family_of(Value(fill.exec_id))).exists()
-        if not corrects and fill.quantity > order.state().leaves_quantity:
+        elif order is not None and trade.family not in around.families and not around.fits(order, fill.quantity):
             result.overfilling += 1
-            return
-        result.of_orders += 1
-    fills.record(fill, source=ExecutionSource.FLEX, origin=_origin(fill, session))
-    result.executions += 1
+        else:
+            around.families.add(trade.family)
+            said.append(fills.Said(fill, ExecutionSource.FLEX, _origin(fill, session)))
+            result.of_orders += order is not None
+    fills.record_all(said)
+    result.executions += len(said)
 
 
 def _surroundings(batch: list[FlexTrade]) -> _Surroundings:
@@ -134,10 +131,12 @@ def _surroundings(batch: list[FlexTrade]) -> _Surroundings:
     named = {stamps.split(trade.order_ref)[1] for trade in batch} - {None}
     perm_ids = {trade.broker_order_id for trade in batch} - {None}
     held = Position.objects.filter(account=account, con_id__in={trade.con_id for trade in batch})
+    kin = Execution.objects.filter(account=account, family__in={trade.family for trade in batch})
     return _Surroundings(
         by_stamp={order.stamp: order for order in orders.filter(stamp__in=named)},
         by_perm_id={order.perm_id: order for order in orders.filter(perm_id__in=perm_ids).order_by("-pk")},
         symbols=dict(held.values_list("con_id", "symbol")),
+        families=set(kin.values_list("family", flat=True)),
         undecided=set(orders.filter(status__in=UNTOLD).values_list("symbol", "security_type")),
     )
 
