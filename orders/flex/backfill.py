@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Position
@@ -85,23 +85,21 @@ def run(statements: Iterable[FlexStatement], *, session: str) -> Result:
         of_account = FlexTrade.objects.filter(account=statement.account)
         days = (statement.period_from, statement.period_to)
         trades = of_account.filter(Q(statement=statement) | Q(trade_date__range=days))
-        for batch in batches(trades.order_by("pk")):
-            _add(
-                _as_written(batch, lacking=Execution.objects.filter(account=statement.account)), result, session=session
-            )
-            _charge(_as_written(batch, lacking=Commission.objects.all()), result)
+        for batch in batches(trades.filter(~Exists(_here())).order_by("pk")):
+            _add(batch, result, session=session)
         for cancel in trades.filter(cancels=True).order_by("pk"):
             _bust(cancel, result, session=session)
+        for batch in batches(trades.filter(~Exists(_charged()), commission__isnull=False).order_by("pk")):
+            _charge(batch, result)
     return result
 
 
-def _as_written(batch: list[FlexTrade], *, lacking: QuerySet[Execution] | QuerySet[Commission]) -> list[FlexTrade]:
-    """Those whose execution id is not among the rows, with their attributes."""
-    known = lacking.filter(exec_id__in={trade.exec_id for trade in batch}).values_list("exec_id", flat=True)
-    missing = {trade.exec_id: trade.pk for trade in batch}
-    for exec_id in known:
-        missing.pop(exec_id, None)
-    return list(FlexTrade.objects.filter(pk__in=missing.values()).order_by("pk")) if missing else []
+def _here() -> QuerySet[Execution]:
+    return Execution.objects.filter(account=OuterRef("account"), exec_id=OuterRef("exec_id"))
+
+
+def _charged() -> QuerySet[Commission]:
+    return Commission.objects.filter(exec_id=OuterRef("exec_id"))
 
 
 def _add(batch: list[FlexTrade], result: Result, *, session: str) -> None:

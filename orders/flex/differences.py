@@ -131,8 +131,8 @@ def between(ours: Executed | None, theirs: Executed) -> Iterator[Difference]:
 
 def _trades(statement: FlexStatement) -> Iterator[Difference]:
     days = (statement.period_from, statement.period_to)
-    told = FlexTrade.objects.filter(account=statement.account, trade_date__range=days).order_by("family", "exec_id")
-    counting = chain.from_iterable(batches(told))
+    told = FlexTrade.objects.filter(account=statement.account, trade_date__range=days).defer("raw")
+    counting = chain.from_iterable(batches(told.order_by("family", "exec_id")))
     last_words = (list(members)[-1] for _, members in groupby(counting, key=lambda trade: trade.family))
     while batch := list(islice(last_words, AT_A_TIME)):
         ours = _ours(statement.account, {trade.family for trade in batch})

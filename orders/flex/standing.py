@@ -14,8 +14,8 @@ AT_A_TIME = 1000
 
 
 def batches(trades: QuerySet[FlexTrade]) -> Iterator[list[FlexTrade]]:
-    """Those of one account's trades that count, in the order of the query set, without what was written of them."""
-    rows = trades.filter(cancels=False).exclude(exec_id="").defer("raw").iterator(chunk_size=AT_A_TIME)
+    """Those of one account's trades that count, in the order of the query set."""
+    rows = trades.filter(cancels=False).exclude(exec_id="").iterator(chunk_size=AT_A_TIME)
     while batch := list(islice(rows, AT_A_TIME)):
         yield standing(batch)
 

@@ -242,3 +242,16 @@ def test_what_helps_fault_tests_is_refused_with_real_money(variables, named):
     checks.refuse_faults_with_real_money(trading_mode="paper", **values)
     with pytest.raises(ImproperlyConfigured, match=named):
         checks.refuse_faults_with_real_money(trading_mode="live", **values)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"), [({"time_zone": "Mars/Base"}, "FLEX_TIME_ZONE=Mars/Base"), ({"megabytes": 0}, "FLEX_MAX")]
+)
+def test_statements_that_could_not_be_read_are_refused(variables, named):
+    values = {"time_zone": "America/New_York", "megabytes": 64} | variables
+    with pytest.raises(ImproperlyConfigured, match=named):
+        checks.refuse_unreadable_statements(**values)
+
+
+def test_statements_that_can_be_read():
+    checks.refuse_unreadable_statements(time_zone="Europe/Zurich", megabytes=1)
