@@ -135,6 +135,8 @@ def refuse_too_short(name: str, seconds: float, *, least: float) -> None:
 
 def _minutes(count: int) -> timedelta:
     return timedelta(minutes=count)
+
+
 def refuse_unreadable_statements(*, time_zone: str, megabytes: int) -> None:
     """The times of Flex statements are in this zone, and there must be room for a statement."""
     if zone(time_zone) is None:

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0003_events_in_one_go'),
+        ('orders', '0004_breaks'),
     ]
 
     operations = [
