@@ -236,7 +236,10 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "PREPROCESSING_HOOKS": ["ibkr_site.openapi.without_final_slash"],
-    "ENUM_NAME_OVERRIDES": {"SideEnum": "orders.vocabulary.Side.values"},
+    "ENUM_NAME_OVERRIDES": {
+        "SideEnum": "orders.vocabulary.Side.values",
+        "OrderStatusEnum": "orders.vocabulary.OrderStatus.choices",
+    },
     # No badge from the validator's own site: these pages load nothing from elsewhere.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": ""},
 }

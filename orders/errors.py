@@ -3,6 +3,8 @@
     OrderError
     ├── IllegalTransition      an event that the lifecycle table has no row for
     ├── OrderNotFound          no order of ours, or none that can still be cancelled
+    │   └── NotOnRecordYet     the order was not known at the instant asked about
+    ├── BrokenRecord           the events of an order do not add up
     ├── Unresolved             whether the broker has the order is not known yet
     ├── NotOurs                the order belongs to another client of the gateway
     ├── NotInDoubt             a decision about an order that is not, or no longer, in doubt
@@ -19,6 +21,8 @@
 Raised with facts, turned into HTTP answers once, in ibkr_site.problems.
 """
 
+from datetime import datetime
+
 
 class OrderError(Exception):
     """Any refusal by the order rules; the text is fit to be shown to the client."""
@@ -33,6 +37,20 @@ class IllegalTransition(OrderError):
 
 class OrderNotFound(OrderError):
     pass
+
+
+class NotOnRecordYet(OrderNotFound):
+    def __init__(self, order_pk: int, *, instant: datetime, since: datetime | None) -> None:
+        first = f": its first event was recorded at {since.isoformat()}" if since else ""
+        super().__init__(f"Order {order_pk} was not on record at {instant.isoformat()}{first}.")
+
+
+class BrokenRecord(OrderError):
+    def __init__(self, order_pk: int, *, sequence: int) -> None:
+        super().__init__(
+            f"Event {sequence} of order {order_pk} cannot be replayed: the record is damaged. "
+            f"Run manage.py replay_orders {order_pk}."
+        )
 
 
 class Unresolved(OrderError):

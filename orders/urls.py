@@ -1,6 +1,6 @@
-"""The guide's paths, with and without a slash at the end: a redirect would turn a POST into a GET."""
+"""The guide's paths, with and without a slash at the end: a redirect would turn a POST into a GET. And the read API."""
 
-from django.urls import re_path
+from django.urls import include, path, re_path
 
 from orders.views import ExecutionViewSet, OrderEntryViewSet, PendingOrderViewSet
 
@@ -12,4 +12,5 @@ urlpatterns = [
     re_path(r"^order/stop/?$", OrderEntryViewSet.as_view({"post": "stop"}), name="order-stop"),
     re_path(r"^order/bracket/?$", OrderEntryViewSet.as_view({"post": "bracket"}), name="order-bracket"),
     re_path(r"^order/cancel/?$", OrderEntryViewSet.as_view({"post": "cancel"}), name="order-cancel"),
+    path("api/v1/", include("orders.api.urls")),
 ]

@@ -1,0 +1,183 @@
+"""GET /api/v1/…: check what was asked, read the rows, render them. Nothing here writes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpResponseBase
+from rest_framework.exceptions import NotFound
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.viewsets import GenericViewSet
+
+from accounts import headers
+from accounts.models import AccountValue, BrokerAccount, Position
+from orders import knowledge
+from orders.api import exports, filters, rows, schema, serializers
+from orders.api.pages import Pages, bounded, sort_of
+from orders.api.parameters import INSTANT_FORM, BadParameter, parse_instant, refuse_unknown
+from orders.models import Order, OrderEvent
+
+
+class RecordViewSet(GenericViewSet[Any]):
+    """A list and a page per row. `sorts` are the times a list can be ordered by, the first being that of recording."""
+
+    content_negotiation_class = exports.Formats
+    filter_backends = (filters.StrictFilters,)
+    pagination_class = Pages
+    filterset_class: ClassVar[Any]
+    list_class: ClassVar[type[Serializer[Any]]]
+    detail_class: ClassVar[type[Serializer[Any]]]
+    noun: ClassVar[str]  # plural
+    sorts: ClassVar[tuple[str, ...]]
+    detail_parameters: ClassVar[Sequence[str]] = ()
+    instant: datetime | None = None  # that was asked about, in lists
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        return self.list_class if self.action == "list" else self.detail_class
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        more: list[BaseRenderer] = [exports.CsvFormat(), exports.LinesFormat()] if self.action == "list" else []
+        return [*super().get_renderers(), *more]
+
+    def shown(self, page: list[Any]) -> list[Any]:
+        """The rows of a page as they were known at the instant asked about."""
+        return page
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with bounded() as now:
+            self.instant = asked_instant(request, now=now)
+            found = self.filter_queryset(self.get_queryset())
+            if request.accepted_renderer.format != "json":
+                return self._export(request, found, now=now)
+            page = self.shown(self.paginate_queryset(found) or [])
+            response = self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return self._dated(response, now)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        refuse_unknown(request.query_params, known=["format", *self.detail_parameters])
+        with bounded() as now:
+            self.instant = asked_instant(request, now=now)
+            facts = self.facts(self.get_object(), now=now)
+            return Response(self.get_serializer(facts).data, headers=headers.as_of(self.instant or now))
+
+    def facts(self, row: Any, *, now: datetime) -> Any:
+        """What the page of a row shows."""
+        return row
+
+    def get_object(self) -> Any:
+        found = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if found is None:
+            raise NotFound(f"There is no {self.noun.removesuffix('s')} {self.kwargs['pk']}.")
+        return found
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        # A refusal is JSON, whatever was asked for.
+        self.request.accepted_renderer = super().get_renderers()[0]
+        self.request.accepted_media_type = self.request.accepted_renderer.media_type
+        return response
+
+    def _export(self, request: Request, found: QuerySet[Any], *, now: datetime) -> HttpResponseBase:
+        serializer = self.get_serializer_class()(context=self.get_serializer_context())
+        response = exports.answer(
+            request,
+            found.filter(**{f"{self.sorts[0]}__lte": now}),
+            sort=sort_of(request, self.sorts),
+            serializer=serializer,
+            shown=self.shown,
+            name=self.noun,
+        )
+        return self._dated(response, now)
+
+    def _dated(self, response: HttpResponseBase, now: datetime) -> HttpResponseBase:
+        for name, value in headers.as_of(self.instant or now).items():
+            response[name] = value
+        return response
+
+
+@schema.ORDERS
+class OrderRecordViewSet(RecordViewSet):
+    noun = "orders"
+    queryset = Order.objects.all()
+    sorts = ("received_at",)
+    filterset_class = filters.OrderFilters
+    list_class = serializers.OrderRecord
+    detail_class = serializers.OrderKnown
+    detail_parameters = ("as_of",)
+
+    def shown(self, page: list[Order]) -> list[Order]:
+        return page if self.instant is None else knowledge.as_known(page, self.instant)
+
+    def facts(self, row: Order, *, now: datetime) -> knowledge.Knowledge:
+        return knowledge.at(row, self.instant or now)
+
+
+@schema.REQUESTS
+class RequestRecordViewSet(RecordViewSet):
+    noun = "requests"
+    sorts = ("received_at",)
+    filterset_class = filters.RequestFilters
+    list_class = detail_class = serializers.RequestRecord
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return rows.requests(self.instant)
+
+
+@schema.EVENTS
+class EventRecordViewSet(RecordViewSet):
+    noun = "events"
+    sorts = ("recorded_at",)
+    filterset_class = filters.EventFilters
+    list_class = serializers.EventRecord
+    detail_class = serializers.EventDetail
+
+    def get_queryset(self) -> QuerySet[OrderEvent]:
+        return OrderEvent.objects.defer("raw") if self.action == "list" else OrderEvent.objects.all()
+
+
+@schema.EXECUTIONS
+class ExecutionRecordViewSet(RecordViewSet):
+    noun = "executions"
+    sorts = ("recorded_at", "executed_at")
+    filterset_class = filters.ExecutionFilters
+    list_class = serializers.ExecutionRecord
+    detail_class = serializers.ExecutionDetail
+
+    def get_queryset(self) -> QuerySet[Any]:
+        found = rows.executions(self.instant)
+        return found.defer("raw") if self.action == "list" else found
+
+
+@schema.ACCOUNTS
+class AccountRecordViewSet(RecordViewSet):
+    noun = "accounts"
+    sorts = ("first_seen_at",)
+    filterset_class = filters.AccountFilters
+    list_class = serializers.AccountRecord
+    detail_class = serializers.AccountDetail
+
+    def get_queryset(self) -> QuerySet[BrokerAccount]:
+        accounts = BrokerAccount.objects.all()
+        if self.action == "list":
+            return accounts
+        values = AccountValue.objects.order_by("key", "currency")
+        held = Position.objects.exclude(quantity=0).order_by("symbol", "con_id")
+        return accounts.prefetch_related(Prefetch("values", values), Prefetch("positions", held))
+
+
+def asked_instant(request: Request, *, now: datetime) -> datetime | None:
+    """The instant of `as_of`; None when nothing was asked. Raises: BadParameter."""
+    text = request.query_params.get("as_of")
+    if not text:
+        return None
+    try:
+        instant = parse_instant(text)
+    except ValueError:
+        raise BadParameter(f"as_of: {INSTANT_FORM}") from None
+    if instant > now:
+        raise BadParameter(f"as_of: This lies in the future: it is {now.isoformat()} by the database's clock.")
+    return instant
