@@ -26,7 +26,7 @@ class OrderRequest(models.Model):
     """What a client asked, as it came: refused ones too."""
 
     id = models.BigAutoField(primary_key=True)
-    received_at = models.DateTimeField(db_index=True)  # serves the admin's day filter
+    received_at = models.DateTimeField()
     endpoint = models.CharField(max_length=40)
     body = models.TextField(help_text="as received; undecodable bytes escaped")
     body_digest = models.CharField(max_length=64, help_text="SHA-256 of the body, JSON in canonical form")
@@ -51,6 +51,16 @@ class OrderRequest(models.Model):
                 fields=["idempotency_key"],
                 condition=Q(idempotency_key__isnull=False, refusal=""),
                 name="one_request_per_key",
+            ),
+        ]
+        indexes = [
+            # Each filter of GET /api/v1/requests, in the list's order; the first serves the admin's day filter too.
+            models.Index(fields=["received_at", "id"], name="read_requests"),
+            models.Index(fields=["endpoint", "received_at", "id"], name="read_requests_by_endpoint"),
+            models.Index(fields=["received_at", "id"], condition=~Q(refusal=""), name="read_refused_requests"),
+            models.Index(fields=["request_id"], name="read_requests_by_request_id"),  # the admin's search too
+            models.Index(
+                fields=["idempotency_key"], condition=Q(idempotency_key__isnull=False), name="read_requests_by_key"
             ),
         ]
         triggers = APPEND_ONLY
@@ -89,7 +99,12 @@ class Order(models.Model):
         help_text="empty: adopted, not asked for through this API",
     )
     role = models.CharField(max_length=12, choices=Role, default=Role.SINGLE)
-    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="orders")
+    account = models.ForeignKey(
+        BrokerAccount,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        db_index=False,  # read_orders_by_account begins with it
+    )
     symbol = models.CharField(max_length=40)
     security_type = models.CharField(max_length=10, default="STK")
     currency = models.CharField(max_length=10, default="USD")
@@ -132,9 +147,12 @@ class Order(models.Model):
             models.Index(
                 fields=["client_id", "broker_order_id"], name="orders_by_broker_order_id"
             ),  # errors name no more
-            models.Index(fields=["symbol", "received_at"], name="orders_by_symbol"),  # the admin's filters
-            models.Index(fields=["order_ref"], name="orders_by_ref"),  # the admin's search
-            models.Index(fields=["received_at"], name="orders_by_time"),  # the admin's day filter
+            # Each filter of GET /api/v1/orders, in the list's order; they serve the admin's filters and search too.
+            models.Index(fields=["received_at", "id"], name="read_orders"),
+            models.Index(fields=["account", "received_at", "id"], name="read_orders_by_account"),
+            models.Index(fields=["symbol", "received_at", "id"], name="read_orders_by_symbol"),
+            models.Index(fields=["status", "received_at", "id"], name="read_orders_by_status"),
+            models.Index(fields=["order_ref", "received_at", "id"], name="read_orders_by_ref"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_is_known"),
@@ -217,7 +235,7 @@ class OrderEvent(models.Model):
     to_status = models.CharField(max_length=16, choices=OrderStatus)
     actor = models.CharField(max_length=160)  # "user:" and a name of up to 150 characters fits
     occurred_at = models.DateTimeField(null=True, blank=True, help_text="by the broker's clock, where it said")
-    recorded_at = models.DateTimeField(db_index=True)  # serves reading the trail in time order
+    recorded_at = models.DateTimeField()
     payload = models.JSONField()
     raw = models.JSONField(null=True, blank=True, help_text="the broker's message, field by field, as received")
     session = models.CharField(max_length=60, blank=True, help_text="gateway name, epoch and connection")
@@ -226,6 +244,12 @@ class OrderEvent(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["order", "sequence"], name="event_sequence_is_gapless"),
+        ]
+        indexes = [
+            # Each filter of GET /api/v1/events, in the list's order; by order, the constraint above finds them.
+            models.Index(fields=["recorded_at", "id"], name="read_events"),
+            models.Index(fields=["kind", "recorded_at", "id"], name="read_events_by_kind"),
+            models.Index(fields=["request_id"], condition=~Q(request_id=""), name="read_events_by_request_id"),
         ]
         triggers = APPEND_ONLY
 
@@ -285,8 +309,15 @@ class Execution(models.Model):
             models.UniqueConstraint(fields=["account", "exec_id"], name="execution_is_stored_once"),
         ]
         indexes = [
-            models.Index(fields=["symbol", "executed_at"], name="executions_by_symbol"),  # GET /executions?symbol=
-            models.Index(fields=["executed_at"], name="executions_by_time"),  # the admin's day filter
+            # Each filter of GET /api/v1/executions, in both orders of the list; they serve GET /executions?symbol= and
+            # the admin's day filter too.
+            models.Index(fields=["recorded_at", "id"], name="read_execs"),
+            models.Index(fields=["account", "recorded_at", "id"], name="read_execs_by_account"),
+            models.Index(fields=["symbol", "recorded_at", "id"], name="read_execs_by_symbol"),
+            models.Index(fields=["executed_at", "id"], name="read_execs_executed"),
+            models.Index(fields=["account", "executed_at", "id"], name="read_execs_executed_account"),
+            models.Index(fields=["symbol", "executed_at", "id"], name="read_execs_executed_symbol"),
+            models.Index(fields=["exec_id"], name="read_execs_by_exec_id"),
             # What was said of a trade before: looked up for each new execution.
             models.Index(fields=["account", "family", "revision"], name="executions_by_family"),
             # Which executions are not the last word: few among many.
