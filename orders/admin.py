@@ -16,6 +16,7 @@ from orders import presentation, stamps, timeline
 from orders.breaks import admin as _breaks  # noqa: F401 - registers its pages
 from orders.decisions import DecidesDoubts
 from orders.flex import admin as flex_admin
+from orders.hindsight import ShowsThePast
 from orders.models import Commission, Execution, Order, OrderRequest, RequestAnswer
 
 BREAK = mark_safe("<br>")
@@ -42,7 +43,7 @@ class OriginFilter(RadioFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(DecidesDoubts, RecordAdmin):
+class OrderAdmin(ShowsThePast, DecidesDoubts, RecordAdmin):
     change_form_template = "orders/review/order.html"
     list_display = (
         "id",

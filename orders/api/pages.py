@@ -23,7 +23,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from orders.api.parameters import BadCursor, BadParameter, parse_instant
+from orders import instants
+from orders.api.parameters import BadCursor, BadParameter
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -86,7 +87,7 @@ class Sort:
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             said, at, pk = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-            place = parse_instant(at), rows.model._meta.pk.to_python(pk)
+            place = instants.parse(at), rows.model._meta.pk.to_python(pk)
             if said != str(self) or "\0" in str(pk):
                 raise ValueError(said)
         except (ValueError, TypeError, ValidationError, RecursionError) as problem:

@@ -1,16 +1,13 @@
 """What may stand behind the question mark, read strictly. Refusals are one sentence and a code."""
 
-from datetime import UTC, date, datetime, time
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 from rest_framework.exceptions import APIException
 
-INSTANT_FORM = (
-    "This must be a time in ISO 8601 with its offset, like 2026-01-15T14:30:00Z, or a day, like 2026-01-15, which is "
-    "its first moment in UTC. (A + in an address is written %2B.)"
-)
+from orders import instants
+
 PAGE_PARAMETERS = ("sort", "limit", "cursor", "format")
 
 
@@ -38,21 +35,6 @@ def refuse_unknown(given: QueryDict, *, known: list[str]) -> None:
             raise BadParameter(f"{name}: This is empty: leave it out to ask for all.")
 
 
-def parse_instant(text: str) -> datetime:
-    """An aware time in UTC; a day is its first moment. Raises: ValueError."""
-    try:
-        return datetime.combine(date.fromisoformat(text), time.min, UTC)
-    except ValueError:
-        pass  # it is more than a day
-    try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):  # some offsets lead out of the calendar
-        pass
-    raise ValueError(INSTANT_FORM)
-
-
 class InstantField(forms.CharField):
     """An instant; empty is none."""
 
@@ -61,7 +43,7 @@ class InstantField(forms.CharField):
         if not text:
             return None
         try:
-            return parse_instant(text)
+            return instants.parse(text)
         except ValueError as problem:
             raise forms.ValidationError(str(problem)) from problem
 

@@ -15,10 +15,10 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts import headers
 from accounts.models import AccountValue, BrokerAccount, Position
-from orders import knowledge
+from orders import instants, knowledge
 from orders.api import exports, filters, rows, schema, serializers
 from orders.api.pages import Pages, bounded, sort_of
-from orders.api.parameters import INSTANT_FORM, BadParameter, parse_instant, refuse_unknown
+from orders.api.parameters import BadParameter, refuse_unknown
 from orders.models import Order, OrderEvent
 
 
@@ -175,9 +175,9 @@ def asked_instant(request: Request, *, now: datetime) -> datetime | None:
     if not text:
         return None
     try:
-        instant = parse_instant(text)
-    except ValueError:
-        raise BadParameter(f"as_of: {INSTANT_FORM}") from None
+        instant = instants.parse(text)
+    except ValueError as problem:
+        raise BadParameter(f"as_of: {problem}") from None
     if instant > now:
         raise BadParameter(f"as_of: This lies in the future: it is {now.isoformat()} by the database's clock.")
     return instant
