@@ -45,10 +45,10 @@ class AccountSnapshot(models.Model):
             models.UniqueConstraint(fields=["account", "due_at"], name="one_snapshot_per_moment"),
         ]
         indexes = [
-            # The charts jump from point to point, and the latest is asked for.
-            models.Index(fields=["account", "taken_at"], name="snapshots_by_time"),
-            # The list, of all accounts.
-            models.Index(fields=["taken_at"], name="snapshots_latest"),
+            # The charts jump from point to point, and the latest is asked for; also GET /api/v1/snapshots?account=.
+            models.Index(fields=["account", "taken_at", "id"], name="read_snapshots_by_account"),
+            # The lists, of all accounts.
+            models.Index(fields=["taken_at", "id"], name="read_snapshots"),
         ]
         triggers = APPEND_ONLY
 

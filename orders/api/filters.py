@@ -13,6 +13,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
 
 from accounts.models import BrokerAccount
+from accounts.snapshots.models import AccountSnapshot
 from orders.api.parameters import PAGE_PARAMETERS, BadParameter, IdField, InstantField, refuse_unknown
 from orders.models import Execution, Order, OrderEvent, OrderRequest
 from orders.vocabulary import EventKind, OrderStatus
@@ -129,6 +130,17 @@ class AccountFilters(filters.FilterSet):
 
     class Meta:
         model = BrokerAccount
+        fields: tuple[str, ...] = ()
+
+
+class SnapshotFilters(filters.FilterSet):
+    account = filters.CharFilter(help_text="the broker's account")
+    taken_from = since("taken_at")
+    taken_to = until("taken_at")
+    as_of = known_by("taken_at", help_text="only what was taken by this instant")
+
+    class Meta:
+        model = AccountSnapshot
         fields: tuple[str, ...] = ()
 
 

@@ -232,6 +232,27 @@ HOLDING = {
     "as_of": "2026-01-15T14:30:26.000000Z",
 }
 
+SNAPSHOT: dict[str, Any] = {
+    "id": 3,
+    "account": "DU1000001",
+    "due_at": "2026-01-15T14:30:00.000000Z",
+    "taken_at": "2026-01-15T14:30:00.412800Z",
+    "as_of": "2026-01-15T14:29:59.800000Z",
+    "currency": "USD",
+    "net_liquidation": "201879.04",
+    "total_cash": "200959.24",
+    "available_funds": "200000",
+    "buying_power": "800000",
+    "excess_liquidity": "200000",
+    "initial_margin": "459.9",
+    "maintenance_margin": "459.9",
+    "gross_position_value": "919.8",
+    "realized_pnl": "0",
+    "unrealized_pnl": "0.6",
+    "position_count": 1,
+    "position_value": "919.8",
+}
+
 ORDERS = described(
     "orders",
     summary="Orders on record",
@@ -293,4 +314,14 @@ ACCOUNTS = described(
     list_class=serializers.AccountRecord,
     detail_class=serializers.AccountDetail,
     detail={**ACCOUNT, "values": [VALUE], "positions": [HOLDING]},
+)
+SNAPSHOTS = described(
+    "snapshots",
+    summary="Snapshots of accounts",
+    description="What each account was worth at the moments of the schedule, newest first. One snapshot has what the "
+    "account held then. What the broker did not say is null.",
+    row=SNAPSHOT,
+    list_class=serializers.SnapshotRecord,
+    detail_class=serializers.SnapshotDetail,
+    detail={**SNAPSHOT, "positions": [{name: HOLDING[name] for name in HOLDING if name != "as_of"}]},
 )

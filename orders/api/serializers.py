@@ -8,6 +8,7 @@ from django.db import models
 from rest_framework import serializers
 
 from accounts.models import AccountValue, BrokerAccount, Position
+from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
 from orders.knowledge import Knowledge, LaterEvent
 from orders.models import Execution, Order, OrderEvent, OrderRequest, RequestAnswer
 
@@ -241,6 +242,56 @@ class AccountDetail(AccountRecord):
 
     class Meta(AccountRecord.Meta):
         fields = (*AccountRecord.Meta.fields, "values", "positions")
+        read_only_fields = fields
+
+
+class SnapshotRecord(Row):
+    class Meta:
+        model = AccountSnapshot
+        fields: tuple[str, ...] = (
+            "id",
+            "account",
+            "due_at",
+            "taken_at",
+            "as_of",
+            "currency",
+            "net_liquidation",
+            "total_cash",
+            "available_funds",
+            "buying_power",
+            "excess_liquidity",
+            "initial_margin",
+            "maintenance_margin",
+            "gross_position_value",
+            "realized_pnl",
+            "unrealized_pnl",
+            "position_count",
+            "position_value",
+        )
+        read_only_fields = fields
+
+
+class HeldRecord(Row):
+    class Meta:
+        model = PositionSnapshot
+        fields = (
+            "con_id",
+            "symbol",
+            "security_type",
+            "currency",
+            "quantity",
+            "average_cost",
+            "market_price",
+            "market_value",
+        )
+        read_only_fields = fields
+
+
+class SnapshotDetail(SnapshotRecord):
+    positions = HeldRecord(many=True, read_only=True, help_text="what the account held then")
+
+    class Meta(SnapshotRecord.Meta):
+        fields = (*SnapshotRecord.Meta.fields, "positions")
         read_only_fields = fields
 
 

@@ -21,4 +21,5 @@ urlpatterns = [
     *_paths(views.EventRecordViewSet),
     *_paths(views.ExecutionRecordViewSet),
     *_paths(views.AccountRecordViewSet, pk="[A-Za-z0-9]+"),
+    *_paths(views.SnapshotRecordViewSet),
 ]

@@ -15,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts import headers
 from accounts.models import AccountValue, BrokerAccount, Position
+from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
 from orders import instants, knowledge
 from orders.api import exports, filters, rows, schema, serializers
 from orders.api.pages import Pages, bounded, sort_of
@@ -167,6 +168,21 @@ class AccountRecordViewSet(RecordViewSet):
         values = AccountValue.objects.order_by("key", "currency")
         held = Position.objects.exclude(quantity=0).order_by("symbol", "con_id")
         return accounts.prefetch_related(Prefetch("values", values), Prefetch("positions", held))
+
+
+@schema.SNAPSHOTS
+class SnapshotRecordViewSet(RecordViewSet):
+    noun = "snapshots"
+    sorts = ("taken_at",)
+    filterset_class = filters.SnapshotFilters
+    list_class = serializers.SnapshotRecord
+    detail_class = serializers.SnapshotDetail
+
+    def get_queryset(self) -> QuerySet[AccountSnapshot]:
+        snapshots = AccountSnapshot.objects.all()
+        if self.action == "list":
+            return snapshots
+        return snapshots.prefetch_related(Prefetch("positions", PositionSnapshot.objects.order_by("symbol", "con_id")))
 
 
 def asked_instant(request: Request, *, now: datetime) -> datetime | None:
