@@ -106,7 +106,7 @@ def _fills(rows: Sequence[OrderEvent]) -> list[KnownFill]:
     found: dict[str, KnownFill] = {}
     for row in rows:
         event = _event(row)
-        if isinstance(event, events.TradeCorrected):
+        if isinstance(event, events.Correction):
             found.pop(event.replaces, None)
         elif not isinstance(event, events.Trade):
             continue
@@ -117,4 +117,4 @@ def _fills(rows: Sequence[OrderEvent]) -> list[KnownFill]:
             occurred_at=event.occurred_at,
             recorded_at=row.recorded_at,
         )
-    return list(found.values())
+    return [fill for fill in found.values() if fill.quantity]  # 0: it was undone

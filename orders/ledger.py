@@ -5,36 +5,39 @@ Precedence
 3. Orders it lists as filled, of which no execution can be had any more (reqCompletedOrders), at their limit. One
    without a limit is left out: no price is better than a wrong one.
 4. Holdings that nothing above explains (positions()), at their average cost. Inferred here, and stored nowhere.
+
+The answer is the whole ledger, so executions are read as plain tuples, in their order, and made into nothing else.
 """
 
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
+from django.db.models.functions import Coalesce
 
 from accounts.freshness import NoAccountYet, chosen_account, standing
 from accounts.models import GatewaySession, Position
 from gateway import dialect
 from gateway.reports import SessionState
 from orders import stamps
-from orders.models import Execution, Order, OrderEvent
+from orders.models import UNSEEN_FILLS, Execution, Order, OrderEvent
 from orders.vocabulary import ExecutionSource, Side
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One row of GET /executions; None where nothing is known."""
 
     symbol: str
     side: str
     qty: Decimal
     price: Decimal
-    source: ExecutionSource
+    source: str  # one of ExecutionSource
     time: str | None = None
     order_id: int | None = None
     order_ref: str | None = None
@@ -66,11 +69,27 @@ def read(symbol: str = "") -> Ledger:
     return Ledger(executions=entries(account, session=session, symbol=symbol), session_state=state, as_of=as_of)
 
 
+class _Executed(NamedTuple):
+    """What is read of an execution."""
+
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    source: str
+    at: datetime
+    executed_at: datetime | None
+    broker_order_id: int | None
+    order_ref: str
+    order_id: int | None
+    given_ref: str | None
+    con_id: int
+
+
 def entries(account: str, *, session: GatewaySession, symbol: str = "") -> list[Entry]:
     """Everything executed in the account, oldest first; `symbol` matches exactly but for its case."""
-    of_symbol = {"symbol__iexact": symbol} if symbol else {}
-    counting = Execution.objects.effective().filter(account=account, **of_symbol)
-    executions = list(counting.select_related("order").defer("raw"))
+    of_symbol = {"symbol": symbol.upper()} if symbol else {}  # as they are stored
+    executions = _executions(account, of_symbol)
     completed = _completed(account, session, of_symbol)
     positions = Position.objects.filter(account=account, average_cost__isnull=False, **of_symbol).exclude(quantity=0)
     contracts = {execution.con_id for execution in executions}
@@ -80,10 +99,18 @@ def entries(account: str, *, session: GatewaySession, symbol: str = "") -> list[
         for position in positions.order_by("symbol", "con_id")
         if position.con_id not in contracts and (position.symbol, position.security_type) not in instruments
     ]
-    dated = [(execution.executed_at or execution.recorded_at, _executed(execution)) for execution in executions]
-    dated += [(order.received_at, _filled(order)) for order in completed]
+    dated = [(execution.at, _executed(execution)) for execution in executions]
+    if completed:
+        dated += [(order.received_at, _filled(order)) for order in completed]
+        dated.sort(key=_time)
     # What has no time of its own is older than all that was seen to happen.
-    return [_held(position) for position in unexplained] + [entry for _, entry in sorted(dated, key=_time)]
+    return [_held(position) for position in unexplained] + [entry for _, entry in dated]
+
+
+def _executions(account: str, of_symbol: dict[str, str]) -> list[_Executed]:
+    counting = Execution.objects.effective().filter(account=account, **of_symbol)
+    dated = counting.annotate(at=Coalesce("executed_at", "recorded_at"), given_ref=F("order__order_ref"))
+    return list(map(_Executed._make, dated.order_by("at", "pk").values_list(*_Executed._fields)))
 
 
 def _completed(account: str, session: GatewaySession, of_symbol: dict[str, str]) -> list[Order]:
@@ -97,10 +124,10 @@ def _completed(account: str, session: GatewaySession, of_symbol: dict[str, str])
     )
     executed = Execution.objects.filter(account=OuterRef("account_id"), perm_id=OuterRef("perm_id"))
     filled = Order.objects.filter(
+        UNSEEN_FILLS,
         Exists(said_before),
         ~Exists(executed),
         account=account,
-        broker_status=dialect.FILLED_STATUS,
         perm_id__isnull=False,
         **of_symbol,
     )
@@ -111,17 +138,17 @@ def _completed(account: str, session: GatewaySession, of_symbol: dict[str, str])
     return [order for order in orders if order.limit_price is not None]
 
 
-def _executed(execution: Execution) -> Entry:
-    order = execution.order
+def _executed(execution: _Executed) -> Entry:
     # An order of ours has the reference as it was given; what came back over the wire may carry a stamp, and be cut.
-    reference = order.order_ref if order is not None else stamps.split(execution.order_ref)[0]
+    ours = execution.order_id is not None
+    reference = execution.given_ref if ours else stamps.split(execution.order_ref)[0]
     at = execution.executed_at
     return Entry(
         symbol=execution.symbol,
         side=execution.side,
         qty=execution.quantity,
         price=execution.price,
-        source=ExecutionSource(execution.source),
+        source=execution.source,
         time=f"{at.astimezone(UTC):%Y%m%d %H:%M:%S}" if at is not None else None,
         order_id=execution.broker_order_id,
         order_ref=reference or None,

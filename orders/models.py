@@ -20,6 +20,8 @@ from orders.vocabulary import EventKind, ExecutionSource, OrderStatus, OrderType
 
 # As text, so that the planner sees that a query's condition is the partial indexes'.
 NOT_AT_REST = ~Q(status__in=["FILLED", "CANCELED", "REJECTED", "EXPIRED", "NOT_PLACED", "DENIED"])
+# Filled by the broker's word, and not one execution counted.
+UNSEEN_FILLS = Q(broker_status="Filled", filled_quantity=0)
 
 
 class OrderRequest(models.Model):
@@ -147,6 +149,8 @@ class Order(models.Model):
             models.Index(
                 fields=["client_id", "broker_order_id"], name="orders_by_broker_order_id"
             ),  # errors name no more
+            # What GET /executions has besides executions: few at any time.
+            models.Index(fields=["account"], condition=UNSEEN_FILLS, name="orders_filled_unseen"),
             # Each filter of GET /api/v1/orders, in the list's order; they serve the admin's filters and search too.
             models.Index(fields=["received_at", "id"], name="read_orders"),
             models.Index(fields=["account", "received_at", "id"], name="read_orders_by_account"),

@@ -3,18 +3,18 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Prefetch, Q, QuerySet, Subquery
 
-from orders.models import Commission, Execution, Order, OrderRequest, RequestAnswer
+from orders.models import Commission, Execution, Order, OrderRequest, RequestAnswer, later_words
 
 
 def executions(instant: datetime | None) -> QuerySet[Any]:
     """Each with whether it counts, and what it cost."""
     then = Q(recorded_at__lte=instant) if instant is not None else Q()
-    corrections = Execution.objects.filter(then, account=OuterRef("account"), replaces=OuterRef("exec_id"))
+    counts = ~Exists(later_words().filter(then)) & Q(quantity__gt=0)
     charges = Commission.objects.filter(then, exec_id=OuterRef("exec_id")).order_by("-pk")
     return Execution.objects.annotate(
-        effective=~Exists(corrections.exclude(replaces="")),
+        effective=ExpressionWrapper(counts, BooleanField()),
         commission=Subquery(charges.values("amount")[:1]),
         commission_currency=Subquery(charges.values("currency")[:1]),
         realized_pnl=Subquery(charges.values("realized_pnl")[:1]),

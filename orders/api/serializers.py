@@ -124,7 +124,9 @@ class EventDetail(EventRecord):
 class ExecutionRecord(Row):
     source = serializers.CharField(read_only=True, help_text="where it was first seen")  # type: ignore[assignment]
     side = serializers.CharField(read_only=True)
-    effective = serializers.BooleanField(read_only=True, help_text="false: a later execution corrects it")
+    effective = serializers.BooleanField(
+        read_only=True, help_text="false: a later execution corrects it, or is its bust"
+    )
     commission = Exact(read_only=True, allow_null=True, help_text="null until it is reported")
     commission_currency = serializers.CharField(read_only=True, allow_null=True)
     realized_pnl = Exact(read_only=True, allow_null=True)
