@@ -9,7 +9,6 @@ from urllib.parse import quote
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -323,7 +322,7 @@ def test_the_page_marks_what_was_late(page, story):
         ("?as_of=yesterday", "This must be a time in ISO 8601"),
         ("?as_of=<script>alert(1)</script>", "This must be a time in ISO 8601"),
         ("?as_of=2026-01-15T11:59", "was not on record at 2026-01-15T11:59:00+00:00"),
-        (f"?as_of={(timezone.now() + timedelta(days=1)).isoformat()[:19]}", "That lies in the future"),
+        ("?as_of=2999-01-01", "That lies in the future"),
     ],
 )
 def test_the_page_says_what_is_wrong(page, query, problem):

@@ -139,27 +139,29 @@ def test_every_comment_of_the_lifecycle_is_found():
 def served():
     """Every API path of the site with its method."""
     site = {"schema", "docs", "redoc"}
-    names = [pattern for pattern in routes(get_resolver()) if pattern.name and pattern.name not in site]
+    names = [found for found in routes(get_resolver()) if found[1].name and found[1].name not in site]
     found = set()
-    for pattern in names:
-        path = "/" + str(pattern.pattern).strip("^$").removesuffix("/?").replace("\\", "")
+    for prefix, pattern in names:
+        path = "/" + prefix + str(pattern.pattern).strip("^$").removesuffix("/?").replace("\\", "")
+        path = re.sub(r"\(\?P<\w+>[^)]*\)", "{id}", path)
         method = "POST" if path.startswith("/order/") else "GET"
         found.add(f"{method} {path}")
     return found
 
 
-def routes(resolver):
+def routes(resolver, prefix=""):
+    """The prefix and the pattern of every address."""
     for pattern in resolver.url_patterns:
         if str(pattern.pattern).startswith("admin"):
             continue
         if hasattr(pattern, "url_patterns"):
-            yield from routes(pattern)
+            yield from routes(pattern, prefix + str(pattern.pattern))
         else:
-            yield pattern
+            yield prefix, pattern
 
 
 def test_every_endpoint_is_documented_and_every_documented_one_exists():
-    assert set(re.findall(r"\b((?:GET|POST) /[\w/]+)`\]", PAGES["docs/api.md"])) == served()
+    assert set(re.findall(r"\b((?:GET|POST) /[\w/{}]+)`\]", PAGES["docs/api.md"])) == served()
 
 
 def test_the_sample_of_readiness_is_the_schemas():

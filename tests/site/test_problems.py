@@ -11,8 +11,17 @@ from rest_framework.exceptions import ErrorDetail, NotFound, ParseError, Throttl
 
 from accounts.freshness import NoAccount, NoAccountYet, NotConnected
 from ibkr_site import problems
-from orders.errors import InvalidKey, KeyInProgress, KeyReused, NotOurs, OrderError, OrderNotFound
-from tests.orders.builders import session_row
+from orders.errors import (
+    BrokenRecord,
+    InvalidKey,
+    KeyInProgress,
+    KeyReused,
+    NotOnRecordYet,
+    NotOurs,
+    OrderError,
+    OrderNotFound,
+)
+from tests.orders.builders import NOW, session_row
 
 GETS = ["/account", "/positions", "/orders", "/executions"]
 POSTS = ["/order/limit", "/order/market", "/order/stop", "/order/bracket", "/order/cancel"]
@@ -55,6 +64,34 @@ def test_the_table(exception, status, text):
     response = problems.exception_handler(exception, {})
 
     assert (response.status_code, response.data) == (status, {"detail": text})
+
+
+@pytest.mark.parametrize(
+    ("exception", "code"),
+    [
+        (NotConnected("why"), "gateway_away"),
+        (OrderNotFound("not found"), "not_found"),
+        (NotOnRecordYet(12, instant=NOW, since=None), "not_found"),
+        (BrokenRecord(12, sequence=3), "broken_record"),
+        (OrderError("refused"), "order_error"),
+        (OperationalError("gone"), "database_away"),
+        (PermissionDenied("x"), "permission_denied"),
+        (Http404("x"), "not_found"),
+        (NotFound("gone"), "not_found"),
+        (ParseError("not JSON"), "parse_error"),
+        (Throttled(wait=3), "throttled"),
+        (ZeroDivisionError("secret"), "internal_error"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_refusals_have_a_code_below_api_v1_alone(rf, exception, code):
+    asked = {path: {"request": rf.get(path)} for path in ("/api/v1/orders", "/orders")}
+
+    coded, plain = (problems.exception_handler(exception, context).data for context in asked.values())
+
+    assert coded["code"] == code
+    assert sorted(coded) == ["code", "detail"]
+    assert list(plain) == ["detail"]
 
 
 def test_a_fault_is_logged_and_not_told(caplog):

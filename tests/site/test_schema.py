@@ -10,6 +10,9 @@ from django.core.management import call_command
 from orders import serializers
 
 GETS = ["/account", "/positions", "/orders", "/executions"]
+RECORD = ["orders", "requests", "events", "executions", "accounts", "snapshots"]
+LISTS = [f"/api/v1/{name}" for name in RECORD]
+ROWS = [f"/api/v1/{name}/{{id}}" for name in RECORD]
 POSTS = {
     "/order/limit": serializers.LimitOrderInput,
     "/order/market": serializers.MarketOrderInput,
@@ -29,10 +32,10 @@ def test_is_valid_and_without_warnings(tmp_path):
 
 
 def test_names_every_endpoint_without_a_slash_at_the_end(schema):
-    assert set(schema["paths"]) == {*GETS, *POSTS, "/health/live", "/health/ready"}
+    assert set(schema["paths"]) == {*GETS, *POSTS, *LISTS, *ROWS, "/health/live", "/health/ready"}
 
 
-@pytest.mark.parametrize("path", [*GETS, *POSTS])
+@pytest.mark.parametrize("path", [*GETS, *POSTS, *LISTS, *ROWS])
 def test_every_endpoint_shows_what_comes_and_what_may_go_wrong(schema, path):
     (operation,) = schema["paths"][path].values()
 
@@ -46,7 +49,44 @@ def test_every_endpoint_shows_what_comes_and_what_may_go_wrong(schema, path):
     assert refusals
     for answer in refusals.values():
         examples = answer["content"]["application/json"]["examples"].values()
-        assert all(list(example["value"]) == ["detail"] for example in examples)
+        said = ["detail", "code"] if path.startswith("/api/v1/") else ["detail"]
+        assert all(list(example["value"]) == said for example in examples)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_lists_say_what_can_be_asked_and_in_which_formats(schema, path):
+    operation = schema["paths"][path]["get"]
+
+    parameters = {one["name"]: one for one in operation["parameters"] if one["in"] == "query"}
+    assert {"sort", "limit", "cursor", "format"} < set(parameters)
+    assert all(one.get("description") for one in parameters.values())
+    assert parameters["limit"]["schema"]["maximum"] == 1000
+    assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/csv", "application/jsonl"}
+
+
+def test_decimals_of_the_record_are_strings(schema):
+    schemas = schema["components"]["schemas"]
+
+    for name in ("quantity", "limit_price", "filled_quantity", "average_price"):
+        assert schemas["OrderRecord"]["properties"][name]["type"] == "string"
+    assert schemas["ExecutionRecord"]["properties"]["price"]["type"] == "string"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", LISTS)
+def test_example_rows_are_like_real_ones(schema, path):
+    example = next(
+        iter(schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["examples"].values())
+    )
+    (row,) = example["value"]["results"]
+    reference = schema["components"]["schemas"][
+        schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition(
+            "/"
+        )[2]
+    ]
+    fields = schema["components"]["schemas"][reference["properties"]["results"]["items"]["$ref"].rpartition("/")[2]]
+
+    assert list(row) == list(fields["properties"])
 
 
 @pytest.mark.parametrize("path", POSTS)

@@ -13,11 +13,14 @@ from schemathesis.specs.openapi.checks import (
 SAID = [content_type_conformance, response_schema_conformance, status_code_conformance]
 ENTRY = ["/order/limit", "/order/market", "/order/stop", "/order/bracket", "/order/cancel"]
 READ = ["/account", "/positions", "/orders", "/executions", "/health/live", "/health/ready"]
+NAMES = ("orders", "requests", "events", "executions", "accounts", "snapshots")
+RECORD = [f"/api/v1/{name}{row}" for name in NAMES for row in ("", "/{id}")]
 
 
 @pytest.mark.parametrize(
     ("path", "mode"),
-    [(path, GenerationMode.POSITIVE) for path in ENTRY + READ] + [(path, GenerationMode.NEGATIVE) for path in ENTRY],
+    [(path, GenerationMode.POSITIVE) for path in ENTRY + READ + RECORD]
+    + [(path, GenerationMode.NEGATIVE) for path in ENTRY + RECORD],
 )
 def test_answers_are_the_schemas(house, path, mode):
     api = schemathesis.openapi.from_url(f"{house.base}/openapi.json")
@@ -30,6 +33,7 @@ def test_answers_are_the_schemas(house, path, mode):
         case.validate_response(response, checks=SAID)
         if response.status_code >= 400:
             assert isinstance(response.json()["detail"], str)
+            assert ("code" in response.json()) == path.startswith("/api/v1/")
             assert "Internal server error" not in response.json()["detail"]
 
     is_answered()
