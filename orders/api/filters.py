@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
 
@@ -19,14 +18,20 @@ from orders.models import Execution, Order, OrderEvent, OrderRequest
 from orders.vocabulary import EventKind, OrderStatus
 
 
-@extend_schema_field(OpenApiTypes.DATETIME)
 class InstantFilter(filters.Filter):
     field_class = InstantField
 
+    def __init__(self, *, help_text: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs, help_text=help_text)
+        extend_schema_field({"type": "string", "format": "date-time", "description": help_text})(self)
 
-@extend_schema_field(OpenApiTypes.INT64)
+
 class IdFilter(filters.Filter):
     field_class = IdField
+
+    def __init__(self, *, help_text: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs, help_text=help_text)
+        extend_schema_field({"type": "integer", "format": "int64", "minimum": 1, "description": help_text})(self)
 
 
 class SymbolFilter(filters.CharFilter):

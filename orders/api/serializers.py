@@ -19,7 +19,7 @@ class Exact(serializers.DecimalField):
     """A decimal as text, without an exponent or zeros at its end: "230.5"."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_digits": None, "decimal_places": None} | kwargs)
+        super().__init__(**{"max_digits": None, "decimal_places": None} | kwargs, coerce_to_string=True)
 
     def to_representation(self, value: Decimal) -> str:
         return f"{value.normalize():f}"
@@ -125,7 +125,7 @@ class ExecutionRecord(Row):
     source = serializers.CharField(read_only=True, help_text="where it was first seen")  # type: ignore[assignment]
     side = serializers.CharField(read_only=True)
     effective = serializers.BooleanField(
-        read_only=True, help_text="false: a later execution corrects it, or is its bust"
+        read_only=True, help_text="false: a later one corrects or busts it, or it is a bust"
     )
     commission = Exact(read_only=True, allow_null=True, help_text="null until it is reported")
     commission_currency = serializers.CharField(read_only=True, allow_null=True)

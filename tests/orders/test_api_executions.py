@@ -217,16 +217,6 @@ def test_ours_said_to_be_filled(client):
     assert (row["orderId"], row["orderRef"], row["source"]) == (5, "mine", "reqCompletedOrders")
 
 
-def test_not_where_something_was_filled_under_another_perm_id(client):
-    """What was executed is in the list once, whatever permId the order came to have."""
-    order = working_order(perm_id=77)
-    tell(execution(order, perm_id=77))
-    tell(completed_order(order, perm_id=78, status="Filled"))
-    asked_since()
-
-    assert [row["source"] for row in executions(client)] == ["trades()"]
-
-
 # --- Holdings that nothing explains ---------------------------------------------------------------------------------
 
 

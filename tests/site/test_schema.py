@@ -72,19 +72,15 @@ def test_decimals_of_the_record_are_strings(schema):
     assert schemas["ExecutionRecord"]["properties"]["price"]["type"] == "string"
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("path", LISTS)
 def test_example_rows_are_like_real_ones(schema, path):
-    example = next(
-        iter(schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["examples"].values())
-    )
+    def named(reference):
+        return schema["components"]["schemas"][reference["$ref"].rpartition("/")[2]]
+
+    page = schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+    (example,) = page["examples"].values()
     (row,) = example["value"]["results"]
-    reference = schema["components"]["schemas"][
-        schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition(
-            "/"
-        )[2]
-    ]
-    fields = schema["components"]["schemas"][reference["properties"]["results"]["items"]["$ref"].rpartition("/")[2]]
+    fields = named(named(page["schema"])["properties"]["results"]["items"])
 
     assert list(row) == list(fields["properties"])
 
