@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_read_api'),
-        ('orders', '0003_events_in_one_go'),
+        ('orders', '0005_flex'),
     ]
 
     operations = [
