@@ -13,7 +13,7 @@ from django.utils import timezone
 from orders import events, journal
 from orders.breaks.models import OPEN, AnchoredHolding, Break, PositionAnchor
 from orders.breaks.register import Origin, change
-from orders.breaks.vocabulary import BreakEventKind, BreakKind
+from orders.breaks.vocabulary import BreakEventKind, BreakKind, Source
 from orders.errors import BreakNotOpen, InvalidDecision
 from orders.models import Order
 from orders.resolution import checked_reason
@@ -28,6 +28,11 @@ def needs_an_ending(row: Break) -> bool:
     return row.kind == BreakKind.MISSING_AT_BROKER and row.order is not None and row.order.status in WORKING
 
 
+def can_be_counted_in(row: Break) -> bool:
+    """Whether it is a position of now. One at the end of a statement's day is not what counting rests on."""
+    return row.kind == BreakKind.POSITION and row.source == Source.BROKER
+
+
 def close(break_pk: int, *, reason: str, actor: str, request_id: str) -> Break:
     """Close a break that needs no other decision. Raises: InvalidDecision, BreakNotOpen."""
     reason = checked_reason(reason)
@@ -35,7 +40,7 @@ def close(break_pk: int, *, reason: str, actor: str, request_id: str) -> Break:
         row = _locked(break_pk)
         if needs_an_ending(row):
             raise InvalidDecision("reason", "Say how the order ended: it still counts as working here.")
-        if row.kind == BreakKind.POSITION:
+        if can_be_counted_in(row):
             _count_in(row)
         _close(row, reason=reason, actor=actor, request_id=request_id)
     return row

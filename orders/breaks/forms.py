@@ -28,6 +28,11 @@ ADVICE = {
     BreakKind.PRICE: (
         "The prices differ. Somebody may have changed the order elsewhere; the broker's is the one that counts."
     ),
+    BreakKind.COMMISSION: (
+        "The statement charges something else than the broker told at the time. The statement is what was paid."
+    ),
+    BreakKind.SIDE: "Bought here and sold there, or the other way round. Ask the broker; then look at the position.",
+    BreakKind.CONTRACT: "One execution, two contracts. Ask the broker which; then look at both positions.",
     BreakKind.STATUS: (
         "The broker says something else about where the order stands. If it works there and is over here, cancel it in "
         "TWS or leave it knowingly. If it was filled there, its executions are missing here: import the statement."
@@ -106,4 +111,4 @@ def ways_to_close(row: Break) -> tuple[str, ...]:
     """The names of the forms that a break needs one of."""
     if closing.needs_an_ending(row):
         return "expired", "canceled"
-    return ("explained",) if row.kind == BreakKind.POSITION else ("close",)
+    return ("explained",) if closing.can_be_counted_in(row) else ("close",)

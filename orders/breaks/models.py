@@ -52,6 +52,17 @@ class ReconciliationRun(models.Model):
         return f"Reconciliation #{self.pk}"
 
 
+class StatementLook(models.Model):
+    """When an imported statement was last held against the record, and how much differed."""
+
+    statement = models.OneToOneField("orders.FlexStatement", on_delete=models.PROTECT, related_name="look")
+    looked_at = models.DateTimeField()
+    differences = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.statement_id}: {self.differences} differences"
+
+
 class Break(models.Model):
     """A difference between our books and another's: from when it was confirmed until it is gone.
 

@@ -19,7 +19,7 @@ from accounts.models import GatewayConnection
 from gateway.broker import SessionStatus
 from gateway.errors import GatewayError, NotConnected, QueryFailed
 from gateway.reports import SessionState
-from orders.breaks import comparison, ours, register, runs
+from orders.breaks import comparison, ours, register, runs, statements
 from orders.breaks.books import BrokerBook, Comparison, OurBook
 from orders.breaks.hearing import QUERIES, Hearing
 from orders.breaks.models import AnchoredHolding, PositionAnchor, ReconciliationRun
@@ -53,7 +53,8 @@ def work(desk: Desk, hearing: Hearing) -> None:
 
 
 def reconcile(desk: Desk, hearing: Hearing, run: ReconciliationRun) -> None:
-    """Compare and keep. Raises: GatewayError, with nothing opened or closed."""
+    """Compare and keep. Raises: GatewayError, with nothing opened or closed of the broker's side."""
+    statements.look()
     theirs, mine, found = _look(desk, hearing)
     if comparison.news(found, mine):
         time.sleep(CONFIRM_SECONDS)

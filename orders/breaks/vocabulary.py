@@ -15,6 +15,9 @@ class BreakKind(TextChoices):
     MISSING_HERE = "MISSING_HERE", "Missing here"
     QUANTITY = "QUANTITY", "Quantity"
     PRICE = "PRICE", "Price"
+    COMMISSION = "COMMISSION", "Commission"
+    SIDE = "SIDE", "Side"
+    CONTRACT = "CONTRACT", "Contract"
     STATUS = "STATUS", "Status"
     POSITION = "POSITION", "Position"
     ORPHAN_FILL = "ORPHAN_FILL", "Orphan fill"  # an execution that should have an order here and has none

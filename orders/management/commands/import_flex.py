@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from orders.breaks import statements
 from orders.flex import differences
 from orders.flex.importing import Outcome, import_file
 from orders.flex.models import FlexStatement
@@ -43,6 +44,9 @@ class Command(BaseCommand):
             else:
                 self._tell(path, outcome, dry_run=options["dry_run"])
         count = len(options["file"])
+        if not options["dry_run"] and refused < count:
+            opened = statements.look().opened.total()
+            self.stdout.write(f"{opened:,} breaks opened" + (": see the work list in the admin" if opened else ""))
         if refused:
             raise CommandError(f"{refused:,} of {count:,} files were refused", returncode=1)
         verb = "would be imported" if options["dry_run"] else "imported"

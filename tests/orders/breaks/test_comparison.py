@@ -348,5 +348,6 @@ def test_the_helpers_know_every_kind():
     """Each kind has its row above: one that is added without a test fails here."""
     (table,) = [mark for mark in test_one_difference.pytestmark if mark.name == "parametrize"]
 
-    assert {row[2] for row in table.args[1]} == set(BreakKind.values)
+    of_statements_alone = {BreakKind.COMMISSION, BreakKind.SIDE, BreakKind.CONTRACT}
+    assert {row[2] for row in table.args[1]} == set(BreakKind.values) - of_statements_alone
     assert (HOLDING.quantity, CON_ID, STAMP) == (D(4), 265598, ORDER.stamp)
