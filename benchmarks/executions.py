@@ -141,19 +141,19 @@ def run(size: int, *, directory: Path, url: str) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Lines for people. Growth: time per execution against the smallest size; 1.0 is linear."""
+    """Lines for people. Growth: processor time per execution against the smallest size; 1.0 is linear."""
     head = (
-        f"{'executions':>10}  {'first sync':>10} {'per second':>10} {'queries each':>12} {'growth':>6} {'peak MB':>8}"
+        f"{'executions':>10}  {'first sync':>10} {'CPU each':>9} {'growth':>6} {'queries each':>12} {'memory':>7}"
         f"  {'second sync':>11} {'queries':>7}"
     )
     lines = [head, "-" * len(head)]
-    base = results[0]["first"]["seconds"] / results[0]["size"]
+    base = results[0]["first"]["cpu_seconds"] / results[0]["size"]
     for result in results:
         size, first, second = result["size"], result["first"], result["second"]
+        each = first["cpu_seconds"] / size
         lines.append(
-            f"{size:>10,}  {first['seconds']:>8.1f} s {size / first['seconds']:>10,.0f}"
-            f" {first['queries'] / size:>12.2f} "
-            f"{first['seconds'] / size / base:>6.2f} {second['peak_mb']:>8.0f}"
+            f"{size:>10,}  {first['seconds']:>8.1f} s {1000 * each:>6.2f} ms {each / base:>6.2f}"
+            f" {first['queries'] / size:>12.2f} {second['peak_mb']:>4.0f} MB"
             f"  {second['seconds']:>9.1f} s {second['queries']:>7,}"
         )
     return "\n".join(lines)

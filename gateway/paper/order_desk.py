@@ -4,7 +4,7 @@ Rules: live callbacks go to the session of the order's own client id and to nobo
 whoever asks. Placements, cancels and what became of them go into the ledger as they are received.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from gateway.paper import rendering
@@ -77,11 +77,7 @@ class OrderDesk:
         except ValueError:
             session.error(message.req_id, 321, "Error validating request.-'bI' : cause - Invalid time was entered")
             return
-        for execution in self._exchange.register.executions:
-            if fits(execution):
-                session.send(rendering.exec_details(execution, self._clock, message.req_id))
-                session.send(rendering.commission_report(execution))
-        session.send(m.ExecDetailsEnd(req_id=message.req_id))
+        session.unsaid = self._told(list(filter(fits, self._exchange.register.executions)), message.req_id)
 
     # Events
 
@@ -104,6 +100,13 @@ class OrderDesk:
             if wanted(order):
                 session.send(rendering.open_order(order), rendering.order_status(order))
         session.send(m.OpenOrderEnd())
+
+    def _told(self, executions: list[Execution], request_id: int) -> Iterator[m.Response]:
+        """Bit by bit: a whole day takes seconds to say, and others want to be heard meanwhile."""
+        for execution in executions:
+            yield rendering.exec_details(execution, self._clock, request_id)
+            yield rendering.commission_report(execution)
+        yield m.ExecDetailsEnd(req_id=request_id)
 
     def _what_if(self, session: Session, message: m.PlaceOrder) -> None:
         """Margin and commission of an order that is not placed: an openOrder without permId, and nothing else."""

@@ -4,7 +4,9 @@ Rules: a session may be spoken to from startApi until it is closing; what is sen
 the exchange must not care whether somebody listens.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gateway.paper.throttle import Throttle
 from gateway.tws.connection import ServerConnection, State
@@ -30,10 +32,17 @@ class Session:
     summaries: dict[int, frozenset[str]] = field(default_factory=dict)  # request id: tags
     quotes: dict[int, int] = field(default_factory=dict)  # request id: contract id
     said: dict[tuple[object, ...], str] = field(default_factory=dict)  # what subscriptions were last told
+    unsaid: Iterator[Response] = field(default_factory=lambda: iter(()))  # the rest of a long answer
 
     def send(self, *messages: Response) -> None:
         if self.connection.state is State.OPEN and not self.closing:
             self.connection.send(*messages)
+
+    def say_more(self, messages: int) -> bool:
+        """Say that much of a long answer; true when there may be more."""
+        part = list(islice(self.unsaid, messages))
+        self.send(*part)
+        return len(part) == messages
 
     def error(self, request_id: int, code: int, text: str) -> None:
         self.send(ErrorMessage(req_id=request_id, code=code, text=text))

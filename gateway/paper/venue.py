@@ -47,6 +47,8 @@ TOO_FAST = "Max rate of messages per second has been exceeded:max=50 rec={} ({})
 PACED = "+PACEAPI"
 STEPS_PER_REFRESH = 6  # account values follow prices more slowly than quotes do
 STEPS_PER_PRICE_SAVE = 60
+MESSAGES_A_TURN = 1000  # of a long answer, before others have their turn
+BREATH = 0.001  # seconds
 
 
 class Venue:
@@ -124,9 +126,11 @@ class Venue:
         )
 
     def receive(self, session: Session, data: bytes, now: float) -> float:
-        """Read and answer what came. The seconds a paced client must wait before more of it is read, else 0."""
+        """Read and answer what came. The seconds until more of it may be read and answered, else 0."""
         session.connection.receive_data(data)
         while not session.closing:
+            if session.say_more(MESSAGES_A_TURN):
+                return BREATH
             wait = session.throttle.wait(now)
             if wait and PACED in session.connection.connect_options:
                 return wait

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.paper import venue
 from gateway.paper.ledger import Ledger
 from gateway.paper.rendering import Clock
 from gateway.paper.sessions import Session
@@ -260,6 +261,28 @@ def test_executions_by_filter(house: House) -> None:
 
 def test_a_time_that_is_none(house: House) -> None:
     assert errors(house.client(1).answer(m.ReqExecutions(req_id=9, time="yesterday"))) == [(9, 321)]
+
+
+def test_a_long_answer_is_said_bit_by_bit(house, monkeypatch):
+    monkeypatch.setattr(venue, "MESSAGES_A_TURN", 4)
+    one, two = house.client(1), house.client(2)
+    for order_id in range(1, 6):
+        one.place(order_id)
+    question = pack_fields(encode(m.ReqExecutions(req_id=9), one.session.connection.version))
+
+    assert one.write(question + pack_fields(encode(m.ReqCurrentTime(), one.session.connection.version))) > 0
+    said = one.heard()
+    assert len(said) == 4
+    assert two.answer(m.ReqCurrentTime())  # others are not kept waiting
+    two.place(1)  # no part of what was asked before it
+    while one.write(b"") > 0:
+        said += one.heard()
+    said += one.heard()
+
+    told = [message.exec_id for message in said if isinstance(message, m.ExecDetails) and message.req_id == 9]
+    paid = [message.exec_id for message in said if isinstance(message, m.CommissionReport)]
+    assert told == paid == [execution.exec_id for execution in house.floor.exchange.register.executions[:5]]
+    assert [type(message) for message in said[-2:]] == [m.ExecDetailsEnd, m.CurrentTime]
 
 
 def test_completed_orders(house: House) -> None:
