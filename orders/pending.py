@@ -10,12 +10,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.freshness import NotConnected, chosen_account, require_fresh
 from accounts.models import GatewaySession
 from gateway import dialect
-from orders import tasks, waiting
+from orders import tasks, waiting, wanted
 from orders.doorbell import ring
 from orders.models import Order, OrderEvent
 from orders.vocabulary import WORKING, EventKind, OrderStatus
@@ -90,16 +90,15 @@ def _status(order: Order) -> str:
 def _ask() -> tuple[datetime, list[int]]:
     """When the broker listed its open orders, not before now, and their permanent ids. Raises: NotConnected."""
     sessions = GatewaySession.objects.filter(pk=settings.GATEWAY_NAME)
-    sessions.update(open_orders_wanted=F("open_orders_wanted") + 1)
-    wanted = sessions.values_list("open_orders_wanted", flat=True).get()
+    number = wanted.open_orders(settings.GATEWAY_NAME)
     ring(tasks.list_open_orders)
     session = waiting.until(
         sessions.get,
         key=f"open orders {settings.GATEWAY_NAME}",
-        done=lambda seen: seen.open_orders_listed >= wanted,
+        done=lambda seen: seen.open_orders_listed >= number,
         seconds=ANSWER_SECONDS,
         poll=LOOK_SECONDS,
     )
-    if session.open_orders_as_of is None or session.open_orders_listed < wanted:
+    if session.open_orders_as_of is None or session.open_orders_listed < number:
         raise NotConnected("the broker did not list its open orders in time")
     return session.open_orders_as_of, session.open_perm_ids

@@ -25,13 +25,15 @@ from gateway.reports import (
     OrderStatusReport,
     Report,
 )
-from orders import attribution, events, fills, journal, stamps
+from orders import attribution, events, fills, journal, stamps, wanted
 from orders.models import Order
 from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus
 
 log = logging.getLogger(__name__)
 
 UNACKNOWLEDGED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
+# Errors after which the broker is asked what is true: a refusal is confirmed, a contradiction looked into.
+ASKED = frozenset({Effect.REJECTS, Effect.REJECTED, Effect.CANCEL_REFUSED, Effect.RECOVER})
 # Statuses that a listing among the working orders proves wrong.
 DISPROVED_BY_LISTING = UNACKNOWLEDGED | {OrderStatus.NOT_PLACED, OrderStatus.REJECTED}
 
@@ -101,6 +103,8 @@ def _error(report: ErrorReport, origin: journal.Origin, client_id: int) -> None:
     if order is None:
         return
     effect, status = effect_of(report.code), OrderStatus(order.status)
+    if effect in ASKED:
+        wanted.day(order.account.session_id)
     unanswered = status in UNACKNOWLEDGED and order.perm_id is None
     if (effect is Effect.REJECTS and unanswered) or (effect is Effect.REJECTED and _may_be_rejected(order)):
         _note(order, events.Rejected(reason=report.text, code=report.code), origin)

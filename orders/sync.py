@@ -18,12 +18,7 @@ from orders import reconcile, schedule
 from orders.desk import Desk
 from orders.models import NOT_AT_REST, Order
 
-
-def want(gateway: str) -> int:
-    """Ask the owner for a sync; `executions_synced` reaches the number returned when one was begun after this call."""
-    sessions = GatewaySession.objects.filter(pk=gateway)
-    sessions.update(executions_wanted=F("executions_wanted") + 1)
-    return sessions.values_list("executions_wanted", flat=True).get()
+SHARED = timedelta(seconds=1)
 
 
 def sync(desk: Desk) -> None:
@@ -32,13 +27,20 @@ def sync(desk: Desk) -> None:
         return
     try:
         session = GatewaySession.objects.get(pk=desk.gateway)
-        wanted = session.executions_wanted > session.executions_synced
-        if wanted or _why_now(desk, session):
+        if _wanted(session) or _why_now(desk, session):
             reconcile.sync_executions(desk.broker)
             sessions = GatewaySession.objects.filter(pk=desk.gateway)
             sessions.update(executions_synced=Greatest(F("executions_synced"), session.executions_wanted))
     finally:
         desk.syncing.release()
+
+
+def _wanted(session: GatewaySession) -> bool:
+    """Whether somebody wants it; refused orders want it by the dozen, and share one."""
+    if session.executions_wanted <= session.executions_synced:
+        return False
+    last = session.executions_as_of
+    return last is None or timezone.now() - last >= SHARED
 
 
 def _why_now(desk: Desk, session: GatewaySession) -> str:

@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.models import GatewaySession
 from gateway.error_codes import ERROR_CODES, Effect
 from gateway.reports import CommissionReport
 from orders import journal
@@ -231,6 +232,15 @@ def test_refused_cancel_leaves_the_order_working(working, code):
 
     assert_history(working, "received sent accepted cancel_requested cancel_rejected")
     assert working.status == "NEW"
+
+
+@pytest.mark.parametrize(("code", "known"), ERROR_CODES.items())
+def test_the_broker_is_asked_after_an_error_that_may_change_something(working, code, known):
+    apply(error(5, code))
+
+    answered_by_itself = {Effect.NONE, Effect.WARNING, Effect.CANCEL_CONFIRMED}
+    session = GatewaySession.objects.get(pk=working.account.session_id)
+    assert session.executions_wanted == (0 if known.effect in answered_by_itself else 1)
 
 
 def test_confirmed_cancel_of_an_order_in_doubt_is_news_of_it(sent):

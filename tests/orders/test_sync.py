@@ -15,7 +15,7 @@ from accounts.models import GatewaySession
 from accounts.ownership import is_owned, lock_key
 from gateway.errors import NotConnected
 from gateway.reports import Query, SessionState
-from orders import sweep, sync, tasks
+from orders import sweep, sync, tasks, wanted
 from orders.desk import close_desk, open_desk
 from orders.management.commands import sync_executions
 from orders.waiting import listening_parameters
@@ -64,7 +64,7 @@ def test_the_first_sync_is_recoverys_and_the_next_one_ours(desk, broker):
 @pytest.mark.parametrize("state", [SessionState.RECOVERING, SessionState.LINK_DOWN, SessionState.DISCONNECTED])
 def test_not_while_the_broker_cannot_be_asked(desk, broker, state):
     broker.state = state
-    sync.want(GATEWAY)
+    wanted.day(GATEWAY)
 
     sync.sync(desk)
 
@@ -99,8 +99,8 @@ def test_before_the_configured_restart(desk, broker, monkeypatch, settings):
 
 def test_whoever_wants_it_gets_it_once(desk, broker):
     synced(seconds=1)
-    sync.want(GATEWAY)
-    sync.want(GATEWAY)
+    wanted.day(GATEWAY)
+    wanted.day(GATEWAY)
 
     sync.sync(desk)
     sync.sync(desk)
@@ -110,13 +110,13 @@ def test_whoever_wants_it_gets_it_once(desk, broker):
 
 def test_what_is_wanted_while_it_runs_is_asked_again(desk, broker, monkeypatch):
     synced(seconds=1)
-    sync.want(GATEWAY)
+    wanted.day(GATEWAY)
     ask = broker.ask
 
     def ask_and_be_asked(query, **kwargs):
         ask(query, **kwargs)
         if len(broker.asked) == 1:
-            sync.want(GATEWAY)
+            wanted.day(GATEWAY)
 
     monkeypatch.setattr(broker, "ask", ask_and_be_asked)
     sync.sync(desk)
@@ -128,7 +128,7 @@ def test_what_is_wanted_while_it_runs_is_asked_again(desk, broker, monkeypatch):
 
 def test_a_failed_question_stays_wanted(desk, broker):
     synced(seconds=1)
-    sync.want(GATEWAY)
+    wanted.day(GATEWAY)
     broker.failure = NotConnected("gone")
     with pytest.raises(NotConnected):
         sync.sync(desk)
@@ -140,7 +140,7 @@ def test_a_failed_question_stays_wanted(desk, broker):
 
 
 def test_one_at_a_time(desk, broker):
-    sync.want(GATEWAY)
+    wanted.day(GATEWAY)
     with desk.syncing:
         sync.sync(desk)
 

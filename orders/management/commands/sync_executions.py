@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.models import GatewaySession
 from accounts.ownership import is_owned
 from gateway.reports import SessionState
-from orders import sync
+from orders import wanted
 from orders.models import Execution
 
 LOOK_SECONDS = 0.1
@@ -49,7 +49,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, gateway: str, wait: float, verbosity: int, **_options: Any) -> None:
         _refuse_without_owner(gateway)
         before = Execution.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-        number = sync.want(gateway)
+        number = wanted.day(gateway)
         deadline, next_word = time.monotonic() + wait, time.monotonic() + REPORT_SECONDS
         while (session := GatewaySession.objects.get(pk=gateway)).executions_synced < number:
             if time.monotonic() >= deadline:

@@ -25,11 +25,11 @@ ROW = re.compile(r"^ {4}\(S\.(\w+), E\.(\w+)\): S\.\w+,(?:  # (.*))?$", re.MULTI
 NOTES = (EventKind.ERROR_REPORTED, EventKind.TRADE_CORRECTED, EventKind.UNEXPECTED)
 FILLS = (EventKind.PARTIAL_FILL, EventKind.FILL)
 EFFECTS = {
-    Effect.REJECTED: "the order becomes REJECTED, acknowledged or not, unless something of it was filled",
-    Effect.REJECTS: "the order becomes REJECTED if it was not acknowledged yet; else a note",
+    Effect.REJECTED: "the order becomes REJECTED, acknowledged or not, unless partly filled; the broker is asked",
+    Effect.REJECTS: "the order becomes REJECTED if it was not acknowledged yet; else a note; the broker is asked",
     Effect.CANCEL_CONFIRMED: "a note; the status that comes beside it decides",
-    Effect.CANCEL_REFUSED: "the cancellation is refused and the order works on",
-    Effect.RECOVER: "a note; it contradicts what we know, so nothing is concluded from it",
+    Effect.CANCEL_REFUSED: "the cancellation is refused; the broker is asked what the order is",
+    Effect.RECOVER: "a note; it contradicts what we know, so nothing is concluded and the broker is asked",
     Effect.WARNING: "a note; the order is live",
 }
 
