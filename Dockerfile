@@ -12,6 +12,7 @@ COPY --from=packages /opt/venv /opt/venv
 COPY manage.py /app/
 COPY ibkr_site /app/ibkr_site
 COPY accounts /app/accounts
+COPY audit /app/audit
 COPY orders /app/orders
 COPY gateway /app/gateway
 RUN /opt/venv/bin/python -m compileall -q /app

@@ -1,0 +1,128 @@
+"""What of the record is in the audit trail, and in which words. The journal and its neighbours append; verification
+compares rows with what is told here.
+
+Rules: each row has one entry in the chain of its account, of which a change of any column is a change. Decimals are
+text without trailing zeros, times are text in UTC. What the broker sent belongs to the event or row it caused. An
+order's terms, and the digest of the request behind it, stand in the entry of its first event.
+"""
+
+import hashlib
+from decimal import Decimal
+from typing import Any
+
+from audit import chain
+from audit.canonical import INTEGER_LIMIT
+from audit.record import append
+from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
+
+EVENT, EXECUTION, COMMISSION = "order event", "execution", "commission"
+TERMS = (
+    "role",
+    "account_id",
+    "symbol",
+    "security_type",
+    "currency",
+    "side",
+    "order_type",
+    "time_in_force",
+    "order_ref",
+    "stamp",
+    "received_at",
+    "valid_until",
+)
+EXECUTED = tuple(
+    field.attname for field in Execution._meta.concrete_fields if field.name != "id" and not field.generated
+)
+CHARGED = tuple(field.attname for field in Commission._meta.concrete_fields if field.name != "id")
+REQUESTED = ("endpoint", "actor", "remote_address", "request_id", "idempotency_key", "received_at")
+
+
+def append_event(row: OrderEvent, order: Order) -> None:
+    append(
+        chain.of_account(order.account_id),
+        EVENT,
+        event_facts(row, order if row.sequence == 1 else None),
+        subject=subject(order.pk),
+        record=row.pk,
+    )
+
+
+def append_execution(row: Execution) -> None:
+    about = subject(row.order_id) if row.order_id else ""
+    append(chain.of_account(row.account), EXECUTION, execution_facts(row), subject=about, record=row.pk)
+
+
+def append_commission(row: Commission) -> None:
+    """A commission names no account but its execution; one that comes before it stands in the site's chain."""
+    known = Execution.objects.filter(exec_id=row.exec_id).values_list("account", "order_id").first()
+    account, order_pk = known or (None, None)
+    append(
+        chain.of_account(account) if account else chain.SITE,
+        COMMISSION,
+        commission_facts(row),
+        subject=subject(order_pk) if order_pk else "",
+        record=row.pk,
+    )
+
+
+def subject(order_pk: int) -> str:
+    """How entries name an order."""
+    return f"order:{order_pk}"
+
+
+def event_facts(row: OrderEvent, order: Order | None) -> dict[str, Any]:
+    """All that an event says; with `order`, for the first one, the order's terms as well."""
+    facts = {
+        "order": row.order_id,
+        "sequence": row.sequence,
+        "kind": row.kind,
+        "from": row.from_status,
+        "to": row.to_status,
+        "actor": row.actor,
+        "occurred_at": row.occurred_at,
+        "recorded_at": row.recorded_at,
+        "payload": row.payload,
+        "raw": row.raw,
+        "session": row.session,
+        "request_id": row.request_id,
+    }
+    if order is not None:
+        facts["terms"] = _columns(order, TERMS)
+        facts["request"] = _request(order.request) if order.request is not None else None
+    return {name: _exact(value) for name, value in facts.items()}
+
+
+def execution_facts(row: Execution) -> dict[str, Any]:
+    return _columns(row, EXECUTED)
+
+
+def commission_facts(row: Commission) -> dict[str, Any]:
+    return _columns(row, CHARGED)
+
+
+def _request(request: OrderRequest) -> dict[str, Any]:
+    digest = hashlib.sha256(request.body.encode(errors="surrogatepass")).hexdigest()
+    return {"id": request.pk, "body_sha256": digest, **_columns(request, REQUESTED)}
+
+
+def _columns(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: _exact(getattr(row, name)) for name in names}
+
+
+def _exact(value: Any) -> Any:
+    """The value as the trail can hold it."""
+    match value:
+        case Decimal():
+            return f"{value.normalize():f}" if value else "0"
+        case bool() | str() | None:
+            return value
+        case int():
+            return value if abs(value) < INTEGER_LIMIT else str(value)
+        case float():
+            return repr(value)
+        case dict():
+            return {name: _exact(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_exact(inner) for inner in value]
+        case _:
+            return chain.moment(value)
