@@ -52,7 +52,9 @@ def _saved(sender: type[Model], instance: Any, created: bool, update_fields: Any
     if raw or (update_fields and set(update_fields) == {"last_login"}):
         return
     kind = f"{sender._meta.model_name} {'created' if created else 'changed'}"
-    flags = {name: getattr(instance, name) for name in ("is_active", "is_staff", "is_superuser") if hasattr(instance, name)}
+    flags = {
+        name: getattr(instance, name) for name in ("is_active", "is_staff", "is_superuser") if hasattr(instance, name)
+    }
     new_password = bool(getattr(instance, "_password", None))  # set, and about to be forgotten by the instance
     record_site(kind, SYSTEM, {"id": instance.pk, "name": _text(str(instance)), "new_password": new_password, **flags})
 
@@ -70,7 +72,11 @@ def _rights_changed(sender: Any, instance: Any, action: str, model: type[Model],
 
 def _administered(sender: Any, instance: LogEntry, **_: Any) -> None:
     """What the admin notes of itself says who it was; the signals above say what became of it."""
-    what = {"object": _text(instance.object_repr), "id": _text(instance.object_id or ""), "action": instance.action_flag}
+    what = {
+        "object": _text(instance.object_repr),
+        "id": _text(instance.object_id or ""),
+        "action": instance.action_flag,
+    }
     kind = instance.content_type.model if instance.content_type else ""
     record_site("admin", _actor(instance.user), {**what, "kind": kind, "message": _text(instance.change_message)})
 

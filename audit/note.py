@@ -48,9 +48,18 @@ class Checkpoint:
     time: str
 
     def text(self) -> str:
-        return "\n".join(
-            (f"{self.origin}/{self.chain}", str(self.size), _base64(self.root), f"head {self.head}", f"time {self.time}")
-        ) + "\n"
+        return (
+            "\n".join(
+                (
+                    f"{self.origin}/{self.chain}",
+                    str(self.size),
+                    _base64(self.root),
+                    f"head {self.head}",
+                    f"time {self.time}",
+                )
+            )
+            + "\n"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,10 @@ class Verifier:
     def verify(self, signed: str) -> Checkpoint:
         """The checkpoint of a note that this key signed. Raises: BadNote."""
         text, _, signatures = signed.partition("\n\n")
-        for line in signatures.splitlines():
+        *lines, end = signatures.split("\n")
+        if end:
+            raise BadNote("the last line has no end")
+        for line in lines:
             if line.startswith(f"{DASH} {self.name} "):
                 blob = _bytes(line.rpartition(" ")[2])
                 if blob[:4] == self.key_id:
@@ -134,21 +146,12 @@ class Signer:
 
 
 def split(text: str) -> list[str]:
-    """The notes of a file, in its order. Raises: BadNote. A last one that was cut off is left out."""
-    notes, position = [], 0
-    while position < len(text):
-        found = ONE.match(text, position)
-        if found is None:
-            if "\n\n" in text[position:].rstrip("\n"):
-                raise BadNote(f"no checkpoint begins at character {position}")
-            break
-        notes.append(found.group())
-        position = found.end() + (text[found.end() : found.end() + 1] == "\n")
-    return notes
+    """What looks like a note in a file of notes, in its order; one that was not written to its end may be left out."""
+    return ONE.findall(text)
 
 
 def _parsed(text: str, origin: str) -> Checkpoint:
-    lines = text.splitlines()
+    lines = text[:-1].split("\n")
     if len(lines) != 5 or not lines[0].startswith(f"{origin}/"):
         raise BadNote("the signed text is no checkpoint of ours")
     first, size, root, head, time = lines
@@ -178,6 +181,9 @@ def _base64(value: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        value = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BadNote(f"this is no base64: {text}") from None
+    if _base64(value) != text:  # unused bits of the last character
+        raise BadNote(f"this is no base64: {text}")
+    return value

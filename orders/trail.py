@@ -10,12 +10,15 @@ import hashlib
 from decimal import Decimal
 from typing import Any
 
-from audit import chain
+from django.db.models import Max, Model
+
+from audit import canonical, chain
 from audit.canonical import INTEGER_LIMIT
 from audit.record import append
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
 
-EVENT, EXECUTION, COMMISSION = "order event", "execution", "commission"
+EVENT, EXECUTION, COMMISSION, OPENING = "order event", "execution", "commission", "opening"
+MODELS: dict[str, type[Model]] = {EVENT: OrderEvent, EXECUTION: Execution, COMMISSION: Commission}
 TERMS = (
     "role",
     "account_id",
@@ -49,7 +52,7 @@ def append_event(row: OrderEvent, order: Order) -> None:
 
 def append_execution(row: Execution) -> None:
     about = subject(row.order_id) if row.order_id else ""
-    append(chain.of_account(row.account), EXECUTION, execution_facts(row), subject=about, record=row.pk)
+    append(chain.of_account(row.account), EXECUTION, facts(row), subject=about, record=row.pk)
 
 
 def append_commission(row: Commission) -> None:
@@ -59,10 +62,39 @@ def append_commission(row: Commission) -> None:
     append(
         chain.of_account(account) if account else chain.SITE,
         COMMISSION,
-        commission_facts(row),
+        facts(row),
         subject=subject(order_pk) if order_pk else "",
         record=row.pk,
     )
+
+
+def append_opening() -> None:
+    """Begin the trail of a database that has a record already: with a digest of it. Nothing where there is none."""
+    if not any(model._default_manager.exists() for model in MODELS.values()):
+        return
+    last = {kind: model._default_manager.aggregate(last=Max("pk"))["last"] or 0 for kind, model in MODELS.items()}
+    append(chain.SITE, OPENING, {kind: before(model, last=last[kind]) for kind, model in MODELS.items()})
+
+
+def before(model: type[Model], *, last: int) -> dict[str, Any]:
+    """How many rows there are up to that one, and the SHA-256 of their facts, a line each."""
+    digest, count = hashlib.sha256(), 0
+    for row in model._default_manager.filter(pk__lte=last).order_by("pk").iterator():
+        digest.update(canonical.dumps(facts(row)).encode() + b"\n")
+        count += 1
+    return {"last": last, "count": count, "sha256": digest.hexdigest()}
+
+
+def facts(row: Model, order: Order | None = None) -> dict[str, Any]:
+    """What the trail says of a row; `order`: see `event_facts`."""
+    match row:
+        case OrderEvent():
+            return event_facts(row, order)
+        case Execution():
+            return _columns(row, EXECUTED)
+        case Commission():
+            return _columns(row, CHARGED)
+    raise TypeError(f"nothing of {row!r} is in the trail")
 
 
 def subject(order_pk: int) -> str:
@@ -72,7 +104,7 @@ def subject(order_pk: int) -> str:
 
 def event_facts(row: OrderEvent, order: Order | None) -> dict[str, Any]:
     """All that an event says; with `order`, for the first one, the order's terms as well."""
-    facts = {
+    told = {
         "order": row.order_id,
         "sequence": row.sequence,
         "kind": row.kind,
@@ -87,17 +119,14 @@ def event_facts(row: OrderEvent, order: Order | None) -> dict[str, Any]:
         "request_id": row.request_id,
     }
     if order is not None:
-        facts["terms"] = _columns(order, TERMS)
-        facts["request"] = _request(order.request) if order.request is not None else None
-    return {name: _exact(value) for name, value in facts.items()}
+        told["terms"] = _columns(order, TERMS)
+        told["request"] = _request(order.request) if order.request is not None else None
+    return {name: _exact(value) for name, value in told.items()}
 
 
-def execution_facts(row: Execution) -> dict[str, Any]:
-    return _columns(row, EXECUTED)
-
-
-def commission_facts(row: Commission) -> dict[str, Any]:
-    return _columns(row, CHARGED)
+def plain(value: Decimal) -> str:
+    """A decimal without trailing zeros."""
+    return f"{value.normalize():f}" if value else "0"
 
 
 def _request(request: OrderRequest) -> dict[str, Any]:
@@ -113,7 +142,7 @@ def _exact(value: Any) -> Any:
     """The value as the trail can hold it."""
     match value:
         case Decimal():
-            return f"{value.normalize():f}" if value else "0"
+            return plain(value)
         case bool() | str() | None:
             return value
         case int():

@@ -20,7 +20,7 @@ VALUES = st.recursive(
         ("literals of RFC 8785, 3.2.2", {"literals": [None, True, False]}, '{"literals":[null,true,false]}'),
         (
             "the string of RFC 8785, 3.2.2",
-            {"string": '\u20ac$\u000f\u000aA\'\u0042\u0022\u005c\\"\u002f'},
+            {"string": "\u20ac$\u000f\u000aA'\u0042\u0022\u005c\\\"\u002f"},
             '{"string":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}',
         ),
         (
