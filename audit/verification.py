@@ -125,8 +125,8 @@ class ChainCheck:
         if chains.moment(entry.recorded_at) > checkpoint.time:
             self.report.add(
                 Verdict.TRUNCATED,
-                f"{where}: an earlier state was restored, or entries were deleted, and the chain went on. The checkpoint "
-                f"of {checkpoint.time} had {checkpoint.size} entries; entry {entry.seq} of now was written after it.",
+                f"{where}: an earlier state was restored, or entries were deleted, and the chain went on. The "
+                f"checkpoint of {checkpoint.time} had {checkpoint.size} entries; that one is younger.",
             )
         else:
             self.report.add(
@@ -142,8 +142,8 @@ class ChainCheck:
             gone = f"entries {walker.seq + 1} to {longest.size} are gone" if walker.seq else "all its entries are gone"
             self.report.add(
                 Verdict.TRUNCATED,
-                f"{self.name}: {gone}. The checkpoint of {longest.time} had {longest.size}; now there are {walker.seq}: "
-                f"deleted, or an earlier state was restored.",
+                f"{self.name}: {gone}. The checkpoint of {longest.time} had {longest.size}; now there are "
+                f"{walker.seq}: deleted, or an earlier state was restored.",
             )
             return
         row = Chain.objects.filter(pk=self.name).first()
@@ -174,7 +174,7 @@ def by_chain(checkpoints: Iterable[Checkpoint]) -> dict[str, list[Checkpoint]]:
 
 
 def check_subject(subject: str, report: Report, look: Look) -> None:
-    """Each entry about one thing by itself: its text and hash. Whether others are missing only the whole chain tells."""
+    """Each entry about one thing by itself, its text and hash. Whether one is missing only the whole chain tells."""
     for batch in _batches(Entry.objects.filter(subject=subject).order_by("id")):
         right = []
         for entry in batch:

@@ -87,7 +87,7 @@ def verify(**options):
 
 
 def rewrite(from_seq=1, *, at=None, **replacements):
-    """Make a chain anew from there on, as a thorough forger would: other facts, right hashes, right links, same times."""
+    """Make a chain anew from there on, as a thorough forger would: other facts, right hashes and links."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         head = Entry.objects.filter(chain=CHAIN, seq=from_seq - 1).values_list("hash", flat=True).first()
@@ -113,7 +113,7 @@ def test_what_nobody_touched_is_intact(house):
 
     assert code == 0
     assert f"{Entry.objects.count()} entries verified" in text
-    assert "4 checkpoints fit: intact" in text
+    assert "3 checkpoints fit: intact" in text
     assert f"{CHAIN}: signed up to entry {Chain.objects.get(pk=CHAIN).size}" in text
     row = Verification.objects.get()
     assert (row.verdict, row.entries, row.scope, row.findings) == ("INTACT", Entry.objects.count(), "", [])
@@ -137,7 +137,7 @@ def test_since_leaves_out_what_was_before(house):
     [
         (
             "a price",
-            "UPDATE orders_orderevent SET payload = jsonb_set(payload, '{price}', '\"1\"') WHERE",
+            "UPDATE orders_orderevent SET payload = payload - 'price' WHERE",
             "payload is",
         ),
         ("who it was", "UPDATE orders_orderevent SET actor = 'user:mallory' WHERE", 'actor is "user:mallory" and was'),
@@ -303,7 +303,7 @@ def test_without_checkpoints_a_chain_made_anew_passes_and_that_is_said(house, su
         ("status", "UPDATE orders_order SET status = 'CANCELED' WHERE id = %s", "status is CANCELED, its events say"),
         ("terms", "UPDATE orders_order SET symbol = 'MSFT' WHERE id = %s", "event 1 (ADOPTED) was changed: terms is"),
         ("execution", "UPDATE orders_execution SET price = 1 WHERE order_id = %s", 'was changed: price is "1" and was'),
-        ("told otherwise", "UPDATE orders_execution SET price = 1 WHERE order_id = %s", "says 2 at 170, execution"),
+        ("told otherwise", "UPDATE orders_execution SET price = 1 WHERE order_id = %s", "event 2 says 2 at 170"),
         ("one execution less", "DELETE FROM orders_execution WHERE order_id = %s", "which is not in the record"),
     ],
 )
@@ -334,7 +334,7 @@ def test_what_was_put_into_the_record_behind_the_trail(house, superuser):
     code, text = verify()
 
     assert code == 5
-    assert f"order {house.pk}, event 4 (ERROR_REPORTED) is in the record, and the trail has nothing of it" in text
+    assert f"order {house.pk}, event 3 (ERROR_REPORTED) is in the record, and the trail has nothing of it" in text
 
 
 def test_a_request_that_was_changed(house, superuser):

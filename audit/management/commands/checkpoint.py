@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 class Command(BaseCommand):
     help = (
-        "Sign checkpoints of all chains of the audit trail and keep them in AUDIT_SINKS: once, or every so many seconds "
-        "until SIGTERM or Ctrl-C, and a last time then. Signs nothing that does not continue what it signed before."
+        "Sign checkpoints of all chains of the audit trail and keep them in AUDIT_SINKS: once, or every so many "
+        "seconds until SIGTERM or Ctrl-C and a last time then. Signs only what continues what it signed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,16 +1,15 @@
 """Is the trail intact, and does the record say what the trail says?"""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.dateparse import parse_date, parse_datetime
 
 from audit import keys
 from audit.models import Verification
+from audit.moments import moment
 from audit.note import Checkpoint
 from audit.signing import read_notes
 from audit.verification import Report, Verdict
@@ -23,9 +22,9 @@ PROGRESS_SECONDS = 2.0
 
 class Command(BaseCommand):
     help = (
-        "Verify the audit trail and compare the record with it. Exit codes: 0 intact; 3 rewritten: entries are not those "
-        "that were written; 4 truncated or restored: entries are gone; 5 the record differs from the trail; 1 could not "
-        "be verified. Nothing is changed. Safe to run while orders are placed."
+        "Verify the audit trail and compare the record with it. Exit codes: 0 intact; 3 rewritten: entries are not "
+        "those that were written; 4 truncated or restored: entries are gone; 5 the record differs from the trail; 1 it "
+        "could not be verified. Changes nothing but the note of its last run. Safe to run while orders are placed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -93,13 +92,3 @@ class Command(BaseCommand):
         if report.verdict is not Verdict.INTACT:
             raise CommandError(f"{summary}: {report.verdict.name}", returncode=int(report.verdict))
         self.stdout.write(self.style.SUCCESS(f"{summary}: intact"))
-
-
-def moment(text: str) -> datetime:
-    """A time in UTC, or the beginning of a day."""
-    found = parse_datetime(text)
-    day = None if found else parse_date(text)
-    if found is None and day is None:
-        raise ValueError(text)
-    moment = found or datetime(day.year, day.month, day.day, tzinfo=UTC)  # type: ignore[union-attr]
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
