@@ -4,7 +4,7 @@ Rules: text, whole numbers below 2^53, true, false, null, lists, and objects wit
 floats above all: decimals and times travel as text, so that no reader rounds them.
 """
 
-from json.encoder import encode_basestring  # type: ignore[attr-defined]  # the C escaper of json.dumps
+from json.encoder import encode_basestring  # the C escaper of json.dumps
 from typing import Any
 
 INTEGER_LIMIT = 2**53

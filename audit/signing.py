@@ -55,8 +55,8 @@ class Notary:
         for name in sorted({*Chain.objects.values_list("name", flat=True), *self._signed}):
             try:
                 signed.append(self._sign(name))
-            except NotContinued as problem:
-                problems.append(str(problem))
+            except NotContinued as error:
+                problems.append(str(error))
         if signed:
             self._signed |= {each.checkpoint.chain: each for each in signed}
             problems += self._keep(signed)

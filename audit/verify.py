@@ -1,4 +1,4 @@
-"""Check an export of the audit trail: `python verify.py BUNDLE [--key PUBLIC_KEY]`. Needs Python 3.9 and nothing else.
+"""Check an export of the audit trail: `python verify.py BUNDLE [--key PUBLIC_KEY]`. Needs Python 3.10 and nothing else.
 
 This one file is all that a verification takes; no database, no account, no other package. What it holds for true:
   1. An entry is a line of JSON in one exact spelling (RFC 8785). Its hash is SHA-256 of that line.
@@ -21,6 +21,14 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
+
+Point = tuple[int, int, int, int]
+Key = tuple[str, bytes]  # name, 32 bytes
+Checkpoint = tuple[str, int, bytes, str, str]  # chain, size, root, head, time
+Texts = dict[str, str]  # by the name of the file
+Place = tuple[str, int]  # chain, number in it
+Hashes = dict[Place, str]
 
 FILES = ("checkpoints.txt", "entries.jsonl", "proofs.jsonl", "public_key.txt")
 FORMAT = "order-audit-bundle/1"
@@ -38,7 +46,7 @@ D = -121665 * pow(121666, P - 2, P) % P
 ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
 
 
-def point(encoded):
+def point(encoded: bytes) -> Point:
     """The curve point of 32 bytes: y, little-endian, and the sign of x in the topmost bit.
 
     Points are (X, Y, Z, T) with x = X/Z, y = Y/Z and x*y = T/Z, which saves divisions (5.1.4).
@@ -57,7 +65,7 @@ def point(encoded):
     return x, y, 1, x * y % P
 
 
-def add(one, other):
+def add(one: Point, other: Point) -> Point:
     """The sum of two points."""
     a = (one[1] - one[0]) * (other[1] - other[0]) % P
     b = (one[1] + one[0]) * (other[1] + other[0]) % P
@@ -67,7 +75,7 @@ def add(one, other):
     return e * f % P, g * h % P, f * g % P, e * h % P
 
 
-def multiply(scalar, base):
+def multiply(scalar: int, base: Point) -> Point:
     """The point added to itself so many times."""
     result = (0, 1, 1, 0)
     while scalar:
@@ -78,7 +86,7 @@ def multiply(scalar, base):
     return result
 
 
-def same(one, other):
+def same(one: Point, other: Point) -> bool:
     """Whether two points are one."""
     return (one[0] * other[2] - other[0] * one[2]) % P == 0 and (one[1] * other[2] - other[1] * one[2]) % P == 0
 
@@ -86,7 +94,7 @@ def same(one, other):
 BASE = point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 
-def signature_fits(public, signature, message):
+def signature_fits(public: bytes, signature: bytes, message: bytes) -> bool:
     """Whether the 64 bytes are a signature of the message by the key of 32 bytes."""
     if len(public) != 32 or len(signature) != 64:
         return False
@@ -100,7 +108,7 @@ def signature_fits(public, signature, message):
 # --- RFC 8785, for what the trail holds: text, whole numbers, true, false, null, lists, objects ---------------------
 
 
-def canonical(value):
+def canonical(value: Any) -> str:
     """The one spelling of a value."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
@@ -112,7 +120,7 @@ def canonical(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-def parse(line, what):
+def parse(line: str, what: str) -> Any:
     """The value of a line of canonical JSON."""
     try:
         value = json.loads(line)
@@ -127,7 +135,7 @@ def parse(line, what):
 # --- Merkle paths (RFC 9162, 2.1.3.2) -------------------------------------------------------------------------------
 
 
-def root_by_path(index, size, leaf, path):
+def root_by_path(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
     """The root that the path leads to from the leaf at that index (from 0) of a tree of so many leaves."""
     position, last = index, size - 1
     node = hashlib.sha256(b"\0" + leaf).digest()
@@ -149,7 +157,7 @@ def root_by_path(index, size, leaf, path):
 # --- Keys and checkpoints (C2SP signed-note, tlog-checkpoint) -------------------------------------------------------
 
 
-def decoded(text):
+def decoded(text: str) -> bytes:
     """The bytes of base64 text, which has one spelling too."""
     try:
         value = base64.b64decode(text, validate=True)
@@ -160,11 +168,11 @@ def decoded(text):
     return value
 
 
-def key_id(name, public):
+def key_id(name: str, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n\x01" + public).digest()[:4]
 
 
-def public_key(line):
+def public_key(line: str) -> Key:
     """Name and key of a line `name+id+base64`."""
     name, _, rest = line.partition("+")
     written_id, _, encoded = rest.partition("+")
@@ -174,7 +182,7 @@ def public_key(line):
     return name, blob[1:]
 
 
-def checkpoint(note, keys):
+def checkpoint(note: str, keys: list[Key]) -> Checkpoint:
     """Chain, size, root, head and time of a signed note."""
     text, _, signatures = note.partition("\n\n")
     text += "\n"
@@ -195,14 +203,14 @@ def checkpoint(note, keys):
 # --- The bundle -----------------------------------------------------------------------------------------------------
 
 
-def lines_of(text, name):
+def lines_of(text: str, name: str) -> list[str]:
     """The lines of a file that ends its last line."""
     if text and not text.endswith("\n"):
         raise Wrong(f"{name} does not end with a line")
     return text.split("\n")[:-1]
 
 
-def read(directory):
+def read(directory: Path) -> Texts:
     """The files as text."""
     found = sorted(path.name for path in directory.iterdir())
     if found != sorted((*FILES, "manifest.json")):
@@ -213,9 +221,9 @@ def read(directory):
         raise Wrong("a file is not UTF-8") from None
 
 
-def manifest(texts, entries):
+def manifest(texts: Texts, entries: list[dict[str, Any]]) -> str:
     """What the manifest must be, word by word."""
-    chains = {}
+    chains: dict[str, dict[str, int]] = {}
     for entry in entries:
         numbers = chains.setdefault(entry["chain"], {"entries": 0, "first": entry["seq"], "last": 0})
         numbers["entries"] += 1
@@ -224,9 +232,11 @@ def manifest(texts, entries):
     return canonical({"chains": chains, "files": sums, "format": FORMAT}) + "\n"
 
 
-def entries_of(texts):
+def entries_of(texts: Texts) -> tuple[list[dict[str, Any]], Hashes]:
     """The entries, and the hash of each by its chain and number."""
-    entries, hashes, last = [], {}, ("", 0)
+    entries: list[dict[str, Any]] = []
+    hashes: Hashes = {}
+    last = ("", 0)
     for number, line in enumerate(lines_of(texts["entries.jsonl"], "entries.jsonl"), start=1):
         entry = parse(line, f"the entry in line {number}")
         place = (entry["chain"], entry["seq"])
@@ -238,17 +248,19 @@ def entries_of(texts):
     return entries, hashes
 
 
-def checkpoints_of(texts, keys):
+def checkpoints_of(texts: Texts, keys: list[Key]) -> list[Checkpoint]:
     """What the notes say, each signed by one of the keys."""
     parts = texts["checkpoints.txt"].split("\n\n")  # by turns a text and its signature
     if parts.pop() or len(parts) % 2:
         raise Wrong("checkpoints.txt does not end with a checkpoint")
-    return [checkpoint(f"{text}\n\n{signature}\n", keys) for text, signature in zip(parts[::2], parts[1::2])]
+    return [
+        checkpoint(f"{text}\n\n{signature}\n", keys) for text, signature in zip(parts[::2], parts[1::2], strict=True)
+    ]
 
 
-def proved_by_paths(texts, hashes, signed):
+def proved_by_paths(texts: Texts, hashes: Hashes, signed: list[Checkpoint]) -> set[Place]:
     """The places of the entries from which a path leads to a checkpoint."""
-    proved = set()
+    proved: set[Place] = set()
     for line in lines_of(texts["proofs.jsonl"], "proofs.jsonl"):
         proof = parse(line, "a proof")
         place, size = (proof["chain"], proof["seq"]), proof["size"]
@@ -262,7 +274,7 @@ def proved_by_paths(texts, hashes, signed):
     return proved
 
 
-def check(directory, given_key=None):
+def check(directory: Path, given_key: str | None = None) -> tuple[list[str], int]:
     """Check everything; returns lines to print and the number of entries that are not proved. Raises: Wrong."""
     texts = read(directory)
     entries, hashes = entries_of(texts)
@@ -288,7 +300,7 @@ def check(directory, given_key=None):
     return [*lines, f"{len(proved)} of {len(entries)} entries are proved"], len(entries) - len(proved)
 
 
-def main():
+def main() -> int:
     options = argparse.ArgumentParser(description="Check an export of the audit trail.")
     options.add_argument("bundle", type=Path, help="the directory that manage.py export_audit wrote")
     options.add_argument("--key", help="the public key that you were given by another way, name+id+base64")

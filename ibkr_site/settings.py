@@ -104,7 +104,7 @@ GATEWAY_CALENDAR = checks.gateway_calendar(
 AUDIT_ORIGIN = env("AUDIT_ORIGIN", default=f"ibkr-order-gateway/{GATEWAY_NAME}")
 AUDIT_DIR = Path(DATA_DIR, env("AUDIT_DIR", default="audit"))
 AUDIT_KEY_FILE = AUDIT_DIR / "key"
-AUDIT_PUBLIC_KEYS = AUDIT_DIR / "public_keys"
+AUDIT_PUBLIC_KEYS = Path(env("AUDIT_PUBLIC_KEYS", default=AUDIT_DIR / "public_keys"))
 AUDIT_SINKS = env.list("AUDIT_SINKS", default=[f"file:{AUDIT_DIR / 'checkpoints'}"])
 AUDIT_SECONDS = env.float("AUDIT_SECONDS", default=60.0)
 

@@ -98,8 +98,7 @@ def first_start(*, app_url: str = "") -> Program:
 
 def checkpoints() -> Program:
     """Started before, and so stopped after, all that writes to the trail: its last checkpoint covers the last entry."""
-    every = ("--every", str(settings.AUDIT_SECONDS), "--create-key")
-    return Program(name="notary", argv=[sys.executable, "manage.py", "checkpoint", *every])
+    return Program(name="notary", argv=[sys.executable, "manage.py", "checkpoint", "--every", "--create-key"])
 
 
 def gateways(directory: Path) -> list[Program]:

@@ -86,7 +86,7 @@ class Verifier:
     def _compare(self, batch: Sequence[Entry]) -> None:
         """Entries that are right with the rows they tell of."""
         for kind, model in trail.MODELS.items():
-            told = {entry.record: entry for entry in batch if entry.kind == kind}
+            told = {entry.record: entry for entry in batch if entry.kind == kind and entry.record is not None}
             rows = model._default_manager.in_bulk(list(told))
             self._found[kind] += len(rows)
             openings = _orders_of_first_events(rows.values())

@@ -24,7 +24,14 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--every", type=float, metavar="SECONDS", help="go on; without it, one round")
+        parser.add_argument(
+            "--every",
+            type=float,
+            nargs="?",
+            const=settings.AUDIT_SECONDS,
+            metavar="SECONDS",
+            help="go on, with that time between two rounds (AUDIT_SECONDS); without it, one round",
+        )
         parser.add_argument("--create-key", action="store_true", help="make a key if there is none yet")
         parser.add_argument(
             "--accept-restore",
