@@ -74,7 +74,7 @@ def _administered(sender: Any, instance: LogEntry, **_: Any) -> None:
     """What the admin notes of itself says who it was; the signals above say what became of it."""
     what = {
         "object": _text(instance.object_repr),
-        "id": _text(instance.object_id or ""),
+        "id": _text(str(instance.object_id or "")),
         "action": instance.action_flag,
     }
     kind = instance.content_type.model if instance.content_type else ""

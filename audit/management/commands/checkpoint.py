@@ -53,6 +53,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         while not stopping.is_set():
+            close_old_connections()  # the database may have been away since the last round
             self._round(notary)
             stopping.wait(every)
         self._round(notary)
@@ -75,7 +76,6 @@ class Command(BaseCommand):
 
     def _round(self, notary: Notary) -> None:
         try:
-            close_old_connections()
             signed = notary.sign()
         except Error as error:
             log.error("no checkpoint: the database is away (%s)", type(error).__name__)  # noqa: TRY400
