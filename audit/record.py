@@ -3,6 +3,7 @@
 The entry itself is made at the commit (see `models`).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from audit import canonical
@@ -11,11 +12,21 @@ from audit.models import Draft
 
 
 def append(chain: str, kind: str, facts: dict[str, Any], *, subject: str = "", record: int | None = None) -> None:
-    """Add to a chain what happened. `facts`: JSON values without floats; `record`: key of the row they are of.
+    """Add to a chain what happened. See `draft`. Raises: NotCanonical."""
+    append_all([draft(chain, kind, facts, subject=subject, record=record)])
+
+
+def append_all(drafts: Iterable[Draft]) -> None:
+    """Add several, in their order."""
+    Draft.objects.bulk_create(drafts)
+
+
+def draft(chain: str, kind: str, facts: dict[str, Any], *, subject: str = "", record: int | None = None) -> Draft:
+    """What is to be added. `facts`: JSON values without floats; `record`: key of the row they are of.
 
     Raises: NotCanonical.
     """
-    Draft.objects.create(chain=chain, kind=kind, subject=subject, record=record, facts=canonical.dumps(facts))
+    return Draft(chain=chain, kind=kind, subject=subject, record=record, facts=canonical.dumps(facts))
 
 
 def record_site(kind: str, actor: str, details: dict[str, Any]) -> None:

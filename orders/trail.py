@@ -7,14 +7,16 @@ order's terms, and the digest of the request behind it, stand in the entry of it
 """
 
 import hashlib
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import Max, Model
 
+from accounts.models import BrokerAccount
 from audit import canonical, chain
 from audit.canonical import INTEGER_LIMIT
-from audit.record import append
+from audit.record import append, append_all, draft
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
 
 EVENT, EXECUTION, COMMISSION, OPENING = "order event", "execution", "commission", "opening"
@@ -40,32 +42,46 @@ CHARGED = tuple(field.attname for field in Commission._meta.concrete_fields if f
 REQUESTED = ("endpoint", "actor", "remote_address", "request_id", "idempotency_key", "received_at")
 
 
-def append_event(row: OrderEvent, order: Order) -> None:
-    append(
-        chain.of_account(order.account_id),
-        EVENT,
-        event_facts(row, order if row.sequence == 1 else None),
-        subject=subject(order.pk),
-        record=row.pk,
+def append_events(rows: Sequence[OrderEvent]) -> None:
+    append_all(
+        draft(
+            chain.of_account(row.order.account_id),
+            EVENT,
+            event_facts(row, row.order if row.sequence == 1 else None),
+            subject=subject(row.order_id),
+            record=row.pk,
+        )
+        for row in rows
     )
 
 
-def append_execution(row: Execution) -> None:
-    about = subject(row.order_id) if row.order_id else ""
-    append(chain.of_account(row.account), EXECUTION, facts(row), subject=about, record=row.pk)
+def append_executions(rows: Sequence[Execution]) -> None:
+    append_all(
+        draft(
+            chain.of_account(row.account),
+            EXECUTION,
+            facts(row),
+            subject=subject(row.order_id) if row.order_id else "",
+            record=row.pk,
+        )
+        for row in rows
+    )
 
 
-def append_commission(row: Commission) -> None:
+def append_commissions(rows: Sequence[Commission]) -> None:
     """A commission names no account but its execution; one that comes before it stands in the site's chain."""
-    known = Execution.objects.filter(exec_id=row.exec_id).values_list("account", "order_id").first()
-    account, order_pk = known or (None, None)
-    append(
-        chain.of_account(account) if account else chain.SITE,
-        COMMISSION,
-        facts(row),
-        subject=subject(order_pk) if order_pk else "",
-        record=row.pk,
-    )
+    accounts = BrokerAccount.objects.values_list("pk", flat=True)
+    executed = Execution.objects.filter(account__in=list(accounts), exec_id__in={row.exec_id for row in rows})
+    known = {
+        exec_id: (account, order) for exec_id, account, order in executed.values_list("exec_id", "account", "order")
+    }
+    drafts = []
+    for row in rows:
+        account, order_pk = known.get(row.exec_id, (None, None))
+        name = chain.of_account(account) if account else chain.SITE
+        about = subject(order_pk) if order_pk else ""
+        drafts.append(draft(name, COMMISSION, facts(row), subject=about, record=row.pk))
+    append_all(drafts)
 
 
 def append_opening() -> None:
