@@ -393,3 +393,9 @@ def test_roots_of_checkpoints_are_those_of_the_tree(house, files):
     root = base64.b64encode(read_notes(path, [SIGNER.verifier])[0].checkpoint.root).decode()
 
     assert root in path.read_text()
+
+
+def test_an_execution_that_no_event_tells_of(house, superuser):
+    superuser("UPDATE orders_execution SET order_id = %s", house.pk)
+
+    assert "is in none of its events" in verify()[1]
