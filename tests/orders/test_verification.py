@@ -1,6 +1,7 @@
 """What somebody with all rights in the database may do to the trail, and what verify_audit says of it."""
 
 import base64
+import os
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -14,6 +15,7 @@ from audit.note import Signer
 from audit.record import record_site
 from audit.signing import Notary, read_notes
 from audit.sinks import FileSink
+from orders import tasks, trail
 from orders.models import Commission, Execution, Order, OrderEvent
 from tests.orders.factories import ACCOUNT, advance, bracket, execute, external_order, order_in
 
@@ -399,3 +401,75 @@ def test_an_execution_that_no_event_tells_of(house, superuser):
     superuser("UPDATE orders_execution SET order_id = %s", house.pk)
 
     assert "is in none of its events" in verify()[1]
+
+
+@pytest.fixture
+def older_record(house, superuser, commit, files):
+    """A record that was there before the trail, and what came since."""
+    (files / "checkpoints").unlink()
+    superuser("TRUNCATE audit_entry, audit_chain")
+    trail.append_opening()
+    advance(house, "STATUS_REPORTED", broker_status="PreSubmitted")
+    commit()
+    return house
+
+
+def test_a_record_older_than_the_trail_is_intact(older_record):
+    assert verify()[0] == 0
+    assert Entry.objects.order_by("pk").first().kind == "opening"
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE orders_orderevent SET actor = 'x' WHERE order_id = %s AND sequence = 1", "among the"),
+        ("UPDATE orders_execution SET exchange = 'x' WHERE order_id = %s", "among the 2 executions"),
+    ],
+)
+def test_what_is_older_than_the_trail_is_covered_by_its_first_entry(older_record, superuser, statement, words):
+    superuser(statement, older_record.pk)
+
+    code, text = verify()
+
+    assert (code, "of what is older than the trail, something was changed" in text, words in text) == (5, True, True)
+
+
+def test_an_empty_record_needs_no_first_entry(db, commit):
+    trail.append_opening()
+    commit()
+
+    assert not Entry.objects.exists()
+
+
+@pytest.fixture
+def nightly(transactional_db, files, monkeypatch):
+    """The database and files of the test are those of the processes it starts."""
+    name = connection.settings_dict["NAME"]
+    monkeypatch.setenv("DATABASE_URL", os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}")
+    monkeypatch.setenv("AUDIT_DIR", str(files))
+    return files
+
+
+def test_the_nightly_verification_leaves_a_row(nightly, caplog):
+    order_in("NEW")
+
+    tasks.verify_audit()
+
+    assert Verification.objects.get().verdict == "INTACT"
+    assert "CRITICAL" not in [record.levelname for record in caplog.records]
+
+
+def test_the_nightly_verification_raises_an_alarm(nightly, caplog):
+    order = order_in("NEW")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE orders_order SET reason = 'x' WHERE id = %s", [order.pk])
+
+    tasks.verify_audit()
+
+    (alarm,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
+    assert f"order {order.pk}: reason is x, its events say" in alarm.getMessage()
+    assert Verification.objects.get().verdict == "DIFFERS"
+    with transaction.atomic(), connection.cursor() as cursor:  # the record has to add up after a test
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE orders_order SET reason = '' WHERE id = %s", [order.pk])
