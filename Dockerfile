@@ -7,11 +7,13 @@ RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/base.txt
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 --home-dir /data --create-home ibkr
+RUN useradd --system --uid 10001 --home-dir /data --create-home ibkr \
+    && install --directory --owner ibkr --mode 700 /audit && install --directory --owner ibkr /checkpoints
 COPY --from=packages /opt/venv /opt/venv
 COPY manage.py /app/
 COPY ibkr_site /app/ibkr_site
 COPY accounts /app/accounts
+COPY audit /app/audit
 COPY orders /app/orders
 COPY gateway /app/gateway
 RUN /opt/venv/bin/python -m compileall -q /app

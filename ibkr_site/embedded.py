@@ -32,6 +32,7 @@ SHARED_DIR = Path("/var/lib/ibkr-order-gateway")
 UNPRIVILEGED = "nobody"
 DATABASE = "ibkr"
 SUPERUSER = "postgres"
+APP_ROLE = "ibkr_app"
 # How long a server left over from a killed run may take to finish by itself.
 LEFTOVER_SECONDS = 15.0
 
@@ -77,6 +78,13 @@ def postgres(directory: Path, *, port: int = 0, durable: bool = True, shared: Pa
         ready=lambda: _database_answers(data, url),
     )
     return program, url
+
+
+def app_url(directory: Path, url: str) -> str:
+    """The address of that database for the role that may add to the record and not change it."""
+    address = urlsplit(url)
+    password = generated_secret(directory / "postgres_app_password")
+    return address._replace(netloc=f"{APP_ROLE}:{password}@{address.hostname}:{address.port}").geturl()
 
 
 def valkey(directory: Path, *, port: int = 0) -> tuple[Program, str]:

@@ -7,6 +7,7 @@ readable by its owner only, and printed by nobody but `make run` on the first st
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import django
 from django.conf import settings
@@ -34,11 +35,31 @@ def create_admin() -> None:
     users.objects.create_superuser(username=ADMIN, email="", password=password)
 
 
+def grant_app_role() -> None:
+    """Let the other processes use the database under a role that cannot change the record, where one is named."""
+    from audit import roles
+
+    if settings.DATABASE_APP_URL:
+        address = urlsplit(settings.DATABASE_APP_URL)
+        roles.grant(unquote(address.username or ""), password=unquote(address.password or ""))
+
+
+def begin_trail() -> None:
+    """Start the audit trail of a database whose record is older."""
+    from audit.models import Entry
+    from orders import trail
+
+    if not Entry.objects.exists():
+        trail.append_opening()
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
+    begin_trail()
     create_admin()
+    grant_app_role()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 from ibkr_site import checks
@@ -43,6 +44,8 @@ EMBEDDED_REDIS_PORT = env.int("EMBEDDED_REDIS_PORT", default=0)
 DATABASE_URL = env("DATABASE_URL", default=None) or read_secret(
     DATA_DIR / "database_url", default="postgres://postgres@127.0.0.1:5432/ibkr"
 )
+# For first_start alone, which is run as the owner of the tables: the address under which the other processes come.
+DATABASE_APP_URL = env("DATABASE_APP_URL", default="")
 REDIS_URL = env("REDIS_URL", default=None) or read_secret(DATA_DIR / "redis_url", default="redis://127.0.0.1:6379/0")
 if urlsplit(DATABASE_URL).scheme not in ("postgres", "postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must start with postgres://: only PostgreSQL can guard the trail.")
@@ -95,6 +98,16 @@ GATEWAY_CALENDAR = checks.gateway_calendar(
     guard_seconds=env.int("GATEWAY_GUARD_SECONDS", default=60),
 )
 
+# --- The audit trail -----------------------------------------------------------------------------------------------
+
+# Names the key and the checkpoints of this installation, among others'.
+AUDIT_ORIGIN = env("AUDIT_ORIGIN", default=f"ibkr-order-gateway/{GATEWAY_NAME}")
+AUDIT_DIR = Path(DATA_DIR, env("AUDIT_DIR", default="audit"))
+AUDIT_KEY_FILE = AUDIT_DIR / "key"
+AUDIT_PUBLIC_KEYS = Path(env("AUDIT_PUBLIC_KEYS", default=AUDIT_DIR / "public_keys"))
+AUDIT_SINKS = env.list("AUDIT_SINKS", default=[f"file:{AUDIT_DIR / 'checkpoints'}"])
+AUDIT_SECONDS = env.float("AUDIT_SECONDS", default=60.0)
+
 # --- Django --------------------------------------------------------------------------------------------------------
 
 SECRET_KEY = env("SECRET_KEY", default=None) or generated_secret(DATA_DIR / "secret_key")
@@ -126,6 +139,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "pgtrigger",
+    "audit",
     "accounts",
     "orders",
 ]
@@ -303,6 +317,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "orders.tasks.compare_books",
         "schedule": RECONCILE_SECONDS,
         "options": {"queue": GATEWAY_QUEUE, "expires": RECONCILE_SECONDS},
+    },
+    # At a quiet hour; in a process of its own, for it takes a while.
+    "verify the audit trail": {
+        "task": "orders.tasks.verify_audit",
+        "schedule": crontab(hour=4, minute=30),
+        "options": {"queue": GATEWAY_QUEUE, "expires": 3600},
     },
     "sweep": {
         "task": "orders.tasks.sweep",

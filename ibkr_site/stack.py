@@ -48,8 +48,8 @@ def run(directory: Path, console: Console) -> int:
     first_time = not admin_password_file().exists()
     try:
         start_servers(supervisor, directory, console)
-        supervisor.complete(first_start())
-        for program in (*gateways(directory), worker(), beat(), web()):
+        set_up(supervisor, directory)
+        for program in (checkpoints(), *gateways(directory), worker(), beat(), web()):
             console("", f"starting {program.name}")
             supervisor.start(program)
         reasons = welcome.wait_until_ready(supervisor, seconds=READY_SECONDS)
@@ -78,11 +78,27 @@ def start_servers(supervisor: Supervisor, directory: Path, console: Console) -> 
         supervisor.start(program)
 
 
+def set_up(supervisor: Supervisor, directory: Path) -> None:
+    """Bring the database up to date as its owner; our own processes then come as a role with fewer rights."""
+    if not settings.EMBEDDED_POSTGRES:
+        supervisor.complete(first_start())
+        return
+    url = embedded.app_url(directory, os.environ["DATABASE_URL"])
+    supervisor.complete(first_start(app_url=url))
+    os.environ["DATABASE_URL"] = url
+
+
 # --- Our processes; docs/operations.md shows how each is started alone --------------------------------------------
 
 
-def first_start() -> Program:
-    return Program(name="setup", argv=[sys.executable, "-m", "ibkr_site.first_start"])
+def first_start(*, app_url: str = "") -> Program:
+    environment = {"DATABASE_APP_URL": app_url} if app_url else {}
+    return Program(name="setup", argv=[sys.executable, "-m", "ibkr_site.first_start"], env=environment)
+
+
+def checkpoints() -> Program:
+    """Started before, and so stopped after, all that writes to the trail: its last checkpoint covers the last entry."""
+    return Program(name="notary", argv=[sys.executable, "manage.py", "checkpoint", "--every", "--create-key"])
 
 
 def gateways(directory: Path) -> list[Program]:

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from operator import attrgetter
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from gateway import dialect
 from gateway.reports import CommissionReport, ContractFacts, ExecutionReport
-from orders import attribution, events, journal, lifecycle, totals
+from orders import attribution, events, journal, lifecycle, totals, trail
 from orders.families import place_of
 from orders.models import Commission, Execution, Order
 from orders.vocabulary import Actor, EventKind, ExecutionSource, OrderStatus, Side
@@ -90,8 +91,8 @@ def record_all(said: Sequence[Said]) -> list[Outcome]:
 def record_commissions(reports: Sequence[CommissionReport]) -> None:
     """Keep what executions cost; a commission may come before its execution, and the same words are kept once."""
     now = timezone.now()
-    Commission.objects.bulk_create(
-        (
+    keep_commissions(
+        [
             Commission(
                 exec_id=report.exec_id,
                 amount=report.commission,
@@ -101,9 +102,32 @@ def record_commissions(reports: Sequence[CommissionReport]) -> None:
                 recorded_at=now,
             )
             for report in reports
-        ),
-        ignore_conflicts=True,
+        ]
     )
+
+
+def keep_commissions(rows: Sequence[Commission]) -> None:
+    """Store those that say something new, whoever else does so at the same time."""
+    words = attrgetter("exec_id", "amount", "currency", "realized_pnl")
+    with transaction.atomic():
+        known = {words(row) for row in Commission.objects.filter(exec_id__in={row.exec_id for row in rows})}
+        fresh = {words(row): row for row in reversed(rows) if words(row) not in known}
+        try:
+            with transaction.atomic():
+                trail.append_commissions(Commission.objects.bulk_create(list(fresh.values())[::-1]))
+        except IntegrityError:
+            for row in fresh.values():  # somebody told of one of them just now
+                _keep_alone(row)
+
+
+def _keep_alone(row: Commission) -> None:
+    try:
+        with transaction.atomic():
+            row.pk = None
+            row.save(force_insert=True)
+            trail.append_commissions([row])
+    except IntegrityError:
+        pass  # known by now
 
 
 def said(report: ExecutionReport, *, session: str) -> Said:
@@ -162,7 +186,7 @@ class _Page:
 
     def write(self) -> None:
         if self._rows:
-            Execution.objects.bulk_create(self._rows)
+            trail.append_executions(Execution.objects.bulk_create(self._rows))
             totals.write(self._totals.values())
             self._draft.write()
 

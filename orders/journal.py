@@ -8,6 +8,7 @@ Rules
 3. Who acted is always said. Waiting requests are woken after the commit, in a statement of its own: a NOTIFY inside
    the transaction would make commits queue for a database-wide lock.
 4. When it was recorded is said by the database's clock: those of the processes may differ by anything.
+5. Each event goes into the audit trail in the same transaction.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from accounts import clock
-from orders import events, lifecycle
+from orders import events, lifecycle, trail
 from orders.errors import IllegalTransition
 from orders.models import STATE_COLUMNS, Order, OrderEvent
 from orders.vocabulary import Actor, OrderStatus
@@ -44,7 +45,9 @@ def open_order(terms: Mapping[str, Any], event: events.Event, *, origin: Origin)
         now = clock.database_now()
         order = Order(**{"received_at": now, **terms, **columns})
         order.save(force_insert=True)
-        _event_row(order, event, before=None, after=state.status, origin=origin, now=now).save(force_insert=True)
+        row = _event_row(order, event, before=None, after=state.status, origin=origin, now=now)
+        row.save(force_insert=True)
+        trail.append_events([row])
     return order
 
 
@@ -107,7 +110,7 @@ class Draft:
         if not self._events:
             return
         with transaction.atomic():
-            OrderEvent.objects.bulk_create(self._events)
+            trail.append_events(OrderEvent.objects.bulk_create(self._events))
             for order, changed in self._changed.values():
                 order.save(update_fields=changed)
             topics = {topic(order) for order, _ in self._changed.values()}

@@ -8,6 +8,7 @@ Rules
 
 from django.db import transaction
 
+from audit.record import record_site
 from orders import events, journal
 from orders.errors import InvalidDecision, NotInDoubt
 from orders.models import Order
@@ -49,6 +50,7 @@ def _record(order_pk: int, event: events.ResolvedPlaced | events.ResolvedNotPlac
         if isinstance(event, events.ResolvedPlaced):
             _refuse_another_orders(event.perm_id, order)
         journal.record_all([(order, event)], origin=origin)
+        record_site("decision", origin.actor, {"order": order.pk, "kind": event.kind, "reason": event.reason})
     return order
 
 

@@ -4,6 +4,8 @@ No result is kept and nothing is retried by Celery: what matters is in Postgres,
 """
 
 import logging
+import subprocess
+import sys
 
 from celery import shared_task
 from django.conf import settings
@@ -78,3 +80,12 @@ def snapshot_accounts() -> None:
         log.debug("no snapshot here: %s", error)
         return
     taking.take_due(here.broker, gateway=here.gateway)
+
+
+@shared_task(ignore_result=True)
+def verify_audit() -> None:
+    """Verify the whole trail, in a process of its own: it computes for minutes, and this one has orders to send."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "verify_audit", "--verbosity", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
+    if done.returncode:
+        log.critical("the audit trail: %s", " ".join((done.stdout + done.stderr).split()))

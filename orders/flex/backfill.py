@@ -232,7 +232,7 @@ def _charge(batch: list[FlexTrade], result: Result) -> None:
         for trade in batch
         if trade.commission is not None and (trade.account, trade.exec_id) in known
     ]
-    Commission.objects.bulk_create(rows, ignore_conflicts=True)
+    fills.keep_commissions(rows)
     result.commissions += len(rows)
 
 

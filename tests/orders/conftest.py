@@ -1,6 +1,7 @@
 import time
 
 import pytest
+from django.db import connection
 
 from gateway.broker import SessionStatus
 from gateway.errors import ContractNotFound, NothingSent
@@ -9,6 +10,7 @@ from gateway.tickets import Instrument
 from orders import holdings, journal
 from orders.desk import Desk
 from orders.models import Order
+from orders.verification import Scope, Verifier
 from tests.orders.builders import CLIENT_ID, GATEWAY, session_row
 
 
@@ -85,3 +87,14 @@ def replay_equals_row(request):
     if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
         for order in Order.objects.all():
             assert journal.replay(order) == order.state()
+
+
+@pytest.fixture(autouse=True)
+def trail_equals_record(request):
+    """After every test with a database, each row of the record is in the trail, as it is."""
+    yield
+    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        report = Verifier(Scope()).run()
+        assert report.findings == []

@@ -1,0 +1,60 @@
+"""A bundle of the trail that can be checked without us."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit import chain as chains
+from audit import exporting, keys, verify
+from audit.moments import moment
+from audit.record import record_site
+from audit.signing import read_notes
+
+
+class Command(BaseCommand):
+    help = (
+        "Write entries of the audit trail with the checkpoints that cover them, proofs and the public key into a new "
+        f"directory. Who receives it checks it with {Path(verify.__file__).name} alone, one file that needs Python and "
+        "nothing else. An order can be shown without the entries of others. The export itself is written in the trail."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("directory", type=Path, help="is made, and must not exist")
+        parser.add_argument("--account", default="", help="only the chain of this account")
+        parser.add_argument("--order", type=int, help="only what is about this order")
+        parser.add_argument("--since", type=moment, metavar="TIME", help="recorded then or later (UTC)")
+        parser.add_argument("--until", type=moment, metavar="TIME", help="recorded before then (UTC)")
+        parser.add_argument(
+            "--checkpoint", type=Path, metavar="FILE", help="signed checkpoints; else those of AUDIT_SINKS"
+        )
+        parser.add_argument("--actor", default="SYSTEM", help="for whom, as the trail will say")
+
+    def handle(self, *_args: Any, directory: Path, actor: str, **options: Any) -> None:
+        selection = exporting.Selection(
+            chain=chains.of_account(options["account"]) if options["account"] else "",
+            subject=f"order:{options['order']}" if options["order"] is not None else "",
+            since=options["since"],
+            until=options["until"],
+        )
+        if not selection.entries().exists():
+            raise CommandError("there is nothing of that in the trail")
+        named = [options["checkpoint"]] if options["checkpoint"] else []
+        files = named or [Path(sink[5:]) for sink in settings.AUDIT_SINKS if sink.startswith("file:")]
+        try:
+            verifiers = keys.published(settings.AUDIT_PUBLIC_KEYS)
+            signed = [each for path in files for each in read_notes(path, verifiers)]
+            bundle = exporting.write(directory, selection, checkpoints=signed, verifiers=verifiers)
+        except (keys.KeyRefused, OSError) as error:
+            raise CommandError(str(error)) from error
+        what = {name: str(options[name]) for name in ("account", "order", "since", "until") if options[name]}
+        record_site("export", actor, {"entries": bundle.entries, **what})
+        self.stdout.write(
+            f"{bundle.entries:,} entries in {directory}; check them with: python {verify.__file__} {directory}"
+        )
+        if bundle.unproved:
+            self.stdout.write(
+                f"{bundle.unproved:,} of them are newer than the last checkpoint and cannot be proved: export them "
+                "again after the next one"
+            )

@@ -1,0 +1,94 @@
+"""Is the trail intact, and does the record say what the trail says?"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.clock import database_now
+from audit import keys
+from audit.models import Verification
+from audit.moments import moment
+from audit.note import Checkpoint
+from audit.signing import read_notes
+from audit.verification import Report, Verdict
+from orders.models import Order
+from orders.verification import Scope, Verifier
+
+PROGRESS_SECONDS = 2.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Verify the audit trail and compare the record with it. Exit codes: 0 intact; 3 rewritten: entries are not "
+        "those that were written; 4 truncated or restored: entries are gone; 5 the record differs from the trail; 1 it "
+        "could not be verified. Changes nothing but the note of its last run. Safe to run while orders are placed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--account", default="", help="only the chain and the orders of this account")
+        parser.add_argument("--order", type=int, help="only the entries of this order, each by itself")
+        parser.add_argument("--since", type=moment, metavar="TIME", help="only what was recorded since then (UTC)")
+        parser.add_argument(
+            "--checkpoint",
+            type=Path,
+            metavar="FILE",
+            help="signed checkpoints to compare with; without it, those that were kept in a file by AUDIT_SINKS",
+        )
+        parser.add_argument("--public-keys", type=Path, default=settings.AUDIT_PUBLIC_KEYS, metavar="FILE")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if options["order"] is not None and not Order.objects.filter(pk=options["order"]).exists():
+            self.stderr.write(f"order {options['order']} is not in the record; looking for it in the trail")
+        scope = Scope(account=options["account"], order=options["order"], since=options["since"])
+        checkpoints = self._checkpoints(options["checkpoint"], options["public_keys"])
+        began_at, began = database_now(), time.monotonic()
+        self.told = began if options["verbosity"] > 0 else float("inf")
+        report = Verifier(scope, checkpoints, progress=self._progress).run()
+        Verification.objects.create(
+            began_at=began_at,
+            ended_at=database_now(),
+            scope=str(scope),
+            entries=report.entries,
+            verdict=report.verdict.name,
+            findings=[finding.words for finding in report.findings],
+        )
+        self._tell(report, seconds=time.monotonic() - began)
+
+    def _checkpoints(self, file: Path | None, public_keys: Path) -> list[Checkpoint]:
+        files = [file] if file else [Path(text[5:]) for text in settings.AUDIT_SINKS if text.startswith("file:")]
+        if not any(path.exists() for path in files):
+            if file:
+                raise CommandError(f"{file} does not exist")
+            self.stderr.write("without checkpoints: a chain that was made anew as a whole would not be noticed")
+            return []
+        try:
+            verifiers = keys.published(public_keys)
+        except keys.KeyRefused as error:
+            raise CommandError(str(error)) from error
+        found = [signed.checkpoint for path in files for signed in read_notes(path, verifiers)]
+        if not found:
+            raise CommandError(f"{files[0]} holds no checkpoint signed by a key of {public_keys}")
+        return found
+
+    def _progress(self, line: str) -> None:
+        if time.monotonic() - self.told > PROGRESS_SECONDS:
+            self.told = time.monotonic()
+            self.stderr.write(f"{line} ...")
+
+    def _tell(self, report: Report, *, seconds: float) -> None:
+        for finding in report.findings:
+            self.stdout.write(self.style.ERROR(f"{finding.verdict.name}: {finding.words}"))
+        if report.left_out:
+            self.stdout.write(self.style.ERROR(f"and {report.left_out:,} more"))
+        rate = f"{report.entries / seconds:,.0f} entries/s" if seconds else ""
+        summary = (
+            f"{report.entries:,} entries verified in {seconds:.1f} s ({rate}), {report.checkpoints:,} checkpoints fit"
+        )
+        for name, checkpoint in sorted(report.covered.items()):
+            self.stdout.write(f"{name}: signed up to entry {checkpoint.size}, at {checkpoint.time}")
+        if report.verdict is not Verdict.INTACT:
+            raise CommandError(f"{summary}: {report.verdict.name}", returncode=int(report.verdict))
+        self.stdout.write(self.style.SUCCESS(f"{summary}: intact"))

@@ -1,0 +1,236 @@
+"""Is the record what the audit trail says it is? Rows against entries, states against events, executions against fills.
+
+Rules
+1. Each event, execution and commission has one entry, and says what the entry says; none is without.
+2. Rows that are older than the trail (`trail.append_opening`) are covered by the digest in its opening entry.
+3. Everything is read from one snapshot, so that it may run while orders are placed.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from itertools import islice
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from audit import canonical
+from audit import chain as chains
+from audit.models import Entry
+from audit.note import Checkpoint
+from audit.verification import LISTED_AT_MOST, ChainCheck, Report, Verdict, by_chain, check_subject, facts_of, names
+from orders import refold, trail
+from orders.models import Execution, Order, OrderEvent
+from orders.trail import plain
+
+ORDERS_AT_A_TIME = 500
+LONGEST_VALUE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What to look at; nothing given: everything."""
+
+    account: str = ""
+    order: int | None = None
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        parts = (
+            f"account {self.account}" if self.account else "",
+            f"order {self.order}" if self.order is not None else "",
+            f"since {self.since:%Y-%m-%d %H:%M:%S}" if self.since else "",
+        )
+        return ", ".join(part for part in parts if part)
+
+
+@dataclass
+class Verifier:
+    """One verification. `progress` is told what was done so far, now and then."""
+
+    scope: Scope
+    checkpoints: Sequence[Checkpoint] = ()
+    progress: Callable[[str], None] = lambda _line: None
+    report: Report = field(default_factory=Report)
+    _found: Counter[str] = field(default_factory=Counter)  # rows by kind
+    _before: Counter[str] = field(default_factory=Counter)  # last number of what is older than the trail, by kind
+    _gone: Counter[int] = field(default_factory=Counter)
+
+    def run(self) -> Report:
+        """Look at everything in scope."""
+        in_tests = connection.in_atomic_block
+        with transaction.atomic():
+            if not in_tests:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            self._check_entries()
+            self._check_whole_orders_gone()
+            if self.scope.order is None and self.scope.since is None:
+                self._check_rows_without_entries()
+            self._check_orders()
+        return self.report
+
+    def _check_entries(self) -> None:
+        if self.scope.order is not None:
+            check_subject(trail.subject(self.scope.order), self.report, self._compare)
+            return
+        checkpoints = by_chain(self.checkpoints)
+        every = [chains.of_account(self.scope.account)] if self.scope.account else names(self.checkpoints)
+        for name in every:
+            ChainCheck(name, self.report, self._compare, checkpoints.get(name, ()), self.scope.since).run()
+
+    def _compare(self, batch: Sequence[Entry]) -> None:
+        """Entries that are right with the rows they tell of."""
+        for kind, model in trail.MODELS.items():
+            told = {entry.record: entry for entry in batch if entry.kind == kind and entry.record is not None}
+            rows = model._default_manager.in_bulk(list(told))
+            self._found[kind] += len(rows)
+            openings = _orders_of_first_events(rows.values())
+            for key, entry in told.items():
+                row = rows.get(key)
+                if row is None:
+                    self._missing(entry)
+                    continue
+                now, then = canonical.dumps(trail.facts(row, openings.get(key))), facts_of(entry)
+                if now != then:
+                    self._changed(entry, json.loads(now), json.loads(then))
+        for entry in batch:
+            if entry.kind == trail.OPENING:
+                self._check_before_the_trail(json.loads(facts_of(entry)))
+        if batch:
+            self.progress(f"{self.report.entries:,} entries, up to {batch[-1].chain} {batch[-1].seq}")
+
+    def _missing(self, entry: Entry) -> None:
+        facts = json.loads(facts_of(entry))
+        if entry.kind == trail.EVENT and not Order.objects.filter(pk=facts["order"]).exists():
+            self._gone[facts["order"]] += 1  # said once, of the whole order
+            return
+        words = f"{_name(entry.kind, facts)} is in the trail ({entry.chain} {entry.seq}) and gone from the record"
+        self.report.add(Verdict.DIFFERS, words)
+
+    def _changed(self, entry: Entry, now: dict[str, Any], then: dict[str, Any]) -> None:
+        for key in sorted({*now, *then}):
+            if now.get(key) != then.get(key):
+                words = f"{key} is {_short(now.get(key))} and was {_short(then.get(key))} ({entry.chain} {entry.seq})"
+                self.report.add(Verdict.DIFFERS, f"{_name(entry.kind, then)} was changed: {words}")
+
+    def _check_before_the_trail(self, facts: dict[str, Any]) -> None:
+        for kind, model in trail.MODELS.items():
+            then = facts[kind]
+            self._before[kind] = then["last"]
+            now = trail.before(model, last=then["last"])
+            if now != then:
+                words = f"of what is older than the trail, something was changed among the {then['count']} {kind}s"
+                self.report.add(Verdict.DIFFERS, f"{words} up to number {then['last']}; now there are {now['count']}")
+
+    def _check_whole_orders_gone(self) -> None:
+        for order_pk, count in sorted(self._gone.items()):
+            words = f"order {order_pk} is gone from the record with all its events, of which the trail has {count}"
+            self.report.add(Verdict.DIFFERS, words)
+
+    def _check_rows_without_entries(self) -> None:
+        for kind, model in trail.MODELS.items():
+            rows = _rows(model, self.scope.account).filter(pk__gt=self._before[kind])
+            if rows.count() == self._found[kind]:
+                continue
+            entries = Entry.objects.filter(kind=kind, record=OuterRef("pk"))
+            for row in rows.filter(~Exists(entries)).order_by("pk")[:LISTED_AT_MOST]:
+                name = _name(kind, trail.facts(row))
+                self.report.add(Verdict.DIFFERS, f"{name} is in the record, and the trail has nothing of it")
+
+    def _check_orders(self) -> None:
+        stories, done = refold.stories(_orders(self.scope)), 0
+        while batch := list(islice(stories, ORDERS_AT_A_TIME)):
+            for order, rows in batch:
+                for difference in refold.differences(order, rows):
+                    self.report.add(Verdict.DIFFERS, f"order {order.pk}: {difference}")
+            self._check_fills(batch)
+            done += len(batch)
+            self.progress(f"{done:,} orders replayed, up to {batch[-1][0].pk}")
+
+    def _check_fills(self, batch: Sequence[tuple[Order, Sequence[OrderEvent]]]) -> None:
+        """The trades of events are the executions of the broker, with nothing left over."""
+        trades = {
+            (order.account_id, row.payload["exec_id"]): row
+            for order, rows in batch
+            for row in rows
+            if isinstance(row.payload, dict) and "exec_id" in row.payload
+        }
+        executions = _executions([order for order, _ in batch], trades)
+        for key, row in trades.items():
+            execution = executions.get(key)
+            if execution is None:
+                words = f"event {row.sequence} tells of execution {key[1]}, which is not in the record"
+                self.report.add(Verdict.DIFFERS, f"order {row.order_id}: {words}")
+                continue
+            said = f"{row.payload.get('quantity')} at {row.payload.get('price')}"
+            if not _same_trade(row.payload, execution):
+                stands = f"{plain(execution.quantity)} at {plain(execution.price)}"
+                words = f"event {row.sequence} says {said}, execution {key[1]} says {stands}"
+                self.report.add(Verdict.DIFFERS, f"order {row.order_id}: {words}")
+        # One that its correction overtook, or that was busted before it was known, is kept and counts nothing.
+        uncounted = [row.pk for key, row in executions.items() if row.order_id and key not in trades]
+        for execution in Execution.objects.effective().filter(pk__in=uncounted).order_by("pk"):
+            words = f"order {execution.order_id}: execution {execution.exec_id} is in none of its events"
+            self.report.add(Verdict.DIFFERS, words)
+
+
+def _orders(scope: Scope) -> QuerySet[Order]:
+    orders = Order.objects.all()
+    if scope.order is not None:
+        orders = orders.filter(pk=scope.order)
+    if scope.account:
+        orders = orders.filter(account_id=scope.account)
+    if scope.since is not None:
+        orders = orders.filter(Exists(OrderEvent.objects.filter(order=OuterRef("pk"), recorded_at__gte=scope.since)))
+    return orders
+
+
+def _rows(model: type[models.Model], account: str) -> QuerySet[Any]:
+    rows = model._default_manager.all()
+    if not account:
+        return rows
+    if model is OrderEvent:
+        return rows.filter(order__account_id=account)
+    # A commission names its execution only.
+    executions = Execution.objects.filter(account=account)
+    return executions if model is Execution else rows.filter(exec_id__in=executions.values("exec_id"))
+
+
+def _executions(orders: Sequence[Order], trades: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Execution]:
+    """Those of the orders, and those that their events name: they may have come before the order was known."""
+    accounts, ids = {account for account, _ in trades}, {exec_id for _, exec_id in trades}
+    named = Execution.objects.filter(account__in=accounts, exec_id__in=ids).defer("raw")
+    theirs = Execution.objects.filter(order__in=orders).defer("raw")
+    return {(row.account, row.exec_id): row for row in (*named, *theirs)}
+
+
+def _same_trade(payload: dict[str, Any], execution: Execution) -> bool:
+    try:
+        said = Decimal(payload["quantity"]), Decimal(payload["price"])
+    except (KeyError, TypeError, InvalidOperation):
+        return False
+    return said == (execution.quantity, execution.price)
+
+
+def _orders_of_first_events(rows: Iterable[models.Model]) -> dict[int, Order]:
+    """The orders whose terms stand in the entries of these events, by the event."""
+    firsts = {row.pk: row.order_id for row in rows if isinstance(row, OrderEvent) and row.sequence == 1}
+    orders = Order.objects.select_related("request").in_bulk(list(firsts.values()))
+    return {key: orders[order_pk] for key, order_pk in firsts.items() if order_pk in orders}
+
+
+def _name(kind: str, facts: dict[str, Any]) -> str:
+    if kind == trail.EVENT:
+        return f"order {facts['order']}, event {facts['sequence']} ({facts['kind']})"
+    about = f" of order {facts['order_id']}" if facts.get("order_id") else ""
+    return f"{kind} {facts['exec_id']}{about}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

@@ -1,0 +1,81 @@
+"""The application's own role, against the database itself."""
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from audit import roles
+from audit.models import Chain, Entry
+from orders.models import Order, OrderEvent
+from orders.waiting import listening_parameters
+
+PASSWORD = "not a secret"
+TRAIL = ["audit_entry", "audit_chain", "orders_orderevent", "orders_execution", "orders_commission"]
+
+
+@pytest.fixture
+def application(transactional_db):
+    """A connection as the application's role."""
+    role = f"app_of_{connection.settings_dict['NAME']}"  # roles are the whole server's, and tests run side by side
+    roles.grant(role, password=PASSWORD)
+    with psycopg.connect(**listening_parameters() | {"user": role, "password": PASSWORD}, autocommit=True) as connected:
+        yield connected
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP OWNED BY {role}")
+        cursor.execute(f"DROP ROLE {role}")
+
+
+def draft(application, chain="site"):
+    application.execute(
+        "INSERT INTO audit_draft (chain, kind, subject, record, facts) VALUES (%s, 'login', '', NULL, '{}')", [chain]
+    )
+
+
+def test_it_can_add_to_the_trail(application):
+    draft(application)
+    draft(application)
+
+    assert list(Entry.objects.order_by("seq").values_list("chain", "seq")) == [("site", 1), ("site", 2)]
+    assert Chain.objects.get().size == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        *((table, "UPDATE {} SET id = id") for table in TRAIL if table != "audit_chain"),
+        ("audit_chain", "UPDATE {} SET size = 0"),
+        *((table, "DELETE FROM {}") for table in TRAIL),
+        *((table, "TRUNCATE {} CASCADE") for table in TRAIL),
+        *((table, "ALTER TABLE {} DISABLE TRIGGER ALL") for table in TRAIL),
+        *((table, "DROP TABLE {} CASCADE") for table in TRAIL),
+        ("audit_chain", "INSERT INTO {} (name, size, head) VALUES ('site', 0, '')"),
+        ("audit_entry", "INSERT INTO {} SELECT * FROM audit_entry"),
+        ("orders_order", "DELETE FROM {}"),
+        ("orders_order", "TRUNCATE {} CASCADE"),
+        ("audit_draft", "UPDATE {} SET kind = ''"),
+        ("audit_draft", "DELETE FROM {}"),
+    ],
+)
+def test_it_cannot_change_what_is_there(application, table, change):
+    draft(application)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        application.execute(change.format(table))
+
+    assert Entry.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SET session_replication_role = replica", "CREATE TABLE mine (id int)", "CREATE ROLE another SUPERUSER"],
+)
+def test_it_cannot_get_past_the_triggers(application, statement):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        application.execute(statement)
+
+
+def test_rights_follow_from_the_triggers():
+    assert roles.rights(OrderEvent) == ["SELECT", "INSERT"]
+    assert roles.rights(Order) == ["SELECT", "INSERT", "UPDATE"]
+    assert roles.rights(User) == ["SELECT", "INSERT", "UPDATE", "DELETE"]

@@ -1,0 +1,475 @@
+"""What somebody with all rights in the database may do to the trail, and what verify_audit says of it."""
+
+import base64
+import os
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+
+from audit import chain as chains
+from audit.models import Chain, CheckpointRun, Entry, Verification
+from audit.note import Signer
+from audit.record import record_site
+from audit.signing import Notary, read_notes
+from audit.sinks import FileSink
+from orders import tasks, trail
+from orders.models import Commission, Execution, Order, OrderEvent
+from tests.orders.factories import ACCOUNT, advance, bracket, execute, external_order, order_in
+
+pytestmark = pytest.mark.django_db
+CHAIN = chains.of_account(ACCOUNT)
+SIGNER = Signer("test/orders", bytes(32))
+
+
+@pytest.fixture
+def commit():
+    """Makes the database do what it does at a commit."""
+
+    def run():
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path, settings):
+    settings.AUDIT_SINKS = [f"file:{tmp_path / 'checkpoints'}"]
+    settings.AUDIT_PUBLIC_KEYS = tmp_path / "public_keys"
+    settings.AUDIT_PUBLIC_KEYS.write_text(f"{SIGNER.verifier}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def notary(files):
+    return Notary(SIGNER, [SIGNER.verifier], [FileSink(files / "checkpoints")], memory=files / "last_signed")
+
+
+@pytest.fixture
+def house(commit, notary):
+    """Some orders in their lives, signed twice on the way."""
+    bracket()
+    execute(order_in("NEW"), quantity=4)
+    commit()
+    notary.sign()
+    order = execute(external_order(symbol="IBM"), quantity=2)
+    order_in("IN_DOUBT")
+    record_site("login", "user:alice", {})
+    commit()
+    notary.sign()
+    return order
+
+
+@pytest.fixture
+def superuser():
+    """Runs SQL with every trigger off; all is undone at the end."""
+    with transaction.atomic(), connection.cursor() as cursor:
+
+        def run(statement, *values):
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute(statement, values)
+            cursor.execute("SET LOCAL session_replication_role = origin")
+
+        yield run
+        transaction.set_rollback(True)
+
+
+def verify(**options):
+    """Exit code, and what is printed."""
+    out, err = StringIO(), StringIO()
+    try:
+        call_command("verify_audit", stdout=out, stderr=err, no_color=True, **options)
+    except CommandError as error:
+        return error.returncode, out.getvalue() + str(error)
+    return 0, out.getvalue() + err.getvalue()
+
+
+def rewrite(from_seq=1, *, at=None, **replacements):
+    """Make a chain anew from there on, as a thorough forger would: other facts, right hashes and links."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        head = Entry.objects.filter(chain=CHAIN, seq=from_seq - 1).values_list("hash", flat=True).first()
+        head = head or chains.NOTHING_BEFORE
+        for row in Entry.objects.filter(chain=CHAIN, seq__gte=from_seq).order_by("seq"):
+            body = row.body.replace(f'"prev":"{row.prev}"', f'"prev":"{head}"')
+            for old, new in replacements.items():
+                body = body.replace(old, new)
+            if at is not None:
+                body = body.replace(chains.moment(row.recorded_at), chains.moment(at))
+            hash_ = chains.digest(body)
+            cursor.execute(
+                "UPDATE audit_entry SET body = %s, hash = %s, prev = %s, recorded_at = %s WHERE id = %s",
+                [body, hash_, head, at or row.recorded_at, row.pk],
+            )
+            head = hash_
+        cursor.execute("UPDATE audit_chain SET head = %s WHERE name = %s", [head, CHAIN])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+def test_what_nobody_touched_is_intact(house):
+    code, text = verify()
+
+    assert code == 0
+    assert f"{Entry.objects.count()} entries verified" in text
+    assert "3 checkpoints fit: intact" in text
+    assert f"{CHAIN}: signed up to entry {Chain.objects.get(pk=CHAIN).size}" in text
+    row = Verification.objects.get()
+    assert (row.verdict, row.entries, row.scope, row.findings) == ("INTACT", Entry.objects.count(), "", [])
+
+
+@pytest.mark.parametrize(
+    "options", [{"account": ACCOUNT}, {"order": 1}, {"since": datetime(2020, 1, 1, tzinfo=UTC)}, {"verbosity": 0}]
+)
+def test_a_part_is_intact(house, options):
+    if "order" in options:
+        options = {"order": house.pk}
+    assert verify(**options)[0] == 0
+
+
+def test_since_leaves_out_what_was_before(house):
+    assert verify(since=datetime.now(UTC) + timedelta(hours=1))[1].startswith("0 entries")
+
+
+@pytest.mark.parametrize(
+    ("case", "statement", "words"),
+    [
+        (
+            "a price",
+            "UPDATE orders_orderevent SET payload = payload - 'price' WHERE",
+            "payload is",
+        ),
+        ("who it was", "UPDATE orders_orderevent SET actor = 'user:mallory' WHERE", 'actor is "user:mallory" and was'),
+        ("when", "UPDATE orders_orderevent SET recorded_at = recorded_at + interval '1 us' WHERE", "recorded_at is"),
+        ("the broker's words", "UPDATE orders_orderevent SET raw = '[\"11\"]' WHERE", "raw is"),
+    ],
+)
+def test_an_edited_event(house, superuser, case, statement, words):
+    event = house.events.get(kind="PARTIAL_FILL")
+    superuser(f"{statement} id = %s", event.pk)
+
+    for options in ({}, {"order": house.pk}, {"account": ACCOUNT}, {"since": event.recorded_at}):
+        code, text = verify(**options)
+
+        assert code == 5
+        assert f"order {house.pk}, event {event.sequence} (PARTIAL_FILL) was changed: {words}" in text
+
+
+def test_an_edited_entry(house, superuser):
+    entry = Entry.objects.get(kind="order event", record=house.events.get(kind="PARTIAL_FILL").pk)
+    superuser("UPDATE audit_entry SET body = replace(body, 'PARTIAL_FILL', 'FILL') WHERE id = %s", entry.pk)
+
+    code, text = verify()
+
+    assert code == 3
+    assert f"REWRITTEN: {CHAIN}, entry {entry.seq} (order event of order:{house.pk}): its text does not have" in text
+    assert verify(order=house.pk)[0] == 3
+
+
+@pytest.mark.parametrize("column", ["subject = 'order:7'", "record = 7", "kind = 'login'", "recorded_at = now()"])
+def test_an_entry_whose_columns_say_something_else(house, superuser, column):
+    superuser(f"UPDATE audit_entry SET {column} WHERE chain = %s AND seq = 2", CHAIN)
+
+    code, text = verify()
+
+    assert (code, "its columns say something else than its text" in text) == (3, True)
+
+
+def test_an_entry_taken_from_the_middle(house, superuser):
+    superuser("DELETE FROM audit_entry WHERE chain = %s AND seq = 3", CHAIN)
+
+    code, text = verify()
+
+    assert (code, "entry 3 is missing: 4 follows 2" in text) == (3, True)
+
+
+def test_the_newest_events_are_gone(house, superuser):
+    last = house.events.order_by("sequence").last()
+    superuser("DELETE FROM orders_orderevent WHERE id = %s", last.pk)
+
+    code, text = verify()
+
+    assert code == 5
+    assert f"order {house.pk}, event {last.sequence} ({last.kind}) is in the trail" in text
+
+
+def test_the_newest_entries_are_gone(house, superuser):
+    superuser("DELETE FROM audit_entry WHERE chain = %s AND seq > 5", CHAIN)
+    size = Chain.objects.get(pk=CHAIN).size
+
+    code, text = verify()
+
+    assert code == 4
+    assert f"TRUNCATED: {CHAIN}: entries 6 to {size} are gone" in text
+
+
+def test_without_checkpoints_the_chain_s_own_row_tells_that_entries_are_gone(house, superuser, files):
+    (files / "checkpoints").unlink()
+    superuser("DELETE FROM audit_entry WHERE chain = %s AND seq > 5", CHAIN)
+
+    code, text = verify()
+
+    assert (code, "it ends with entry 5" in text) == (4, True)
+
+
+def test_the_newest_of_everything_is_gone_as_after_a_restore(house, superuser):
+    kept = Entry.objects.get(chain=CHAIN, seq=5)
+    size = Chain.objects.get(pk=CHAIN).size
+    superuser("DELETE FROM audit_entry WHERE chain = %s AND seq > 5", CHAIN)
+    superuser("UPDATE audit_chain SET size = 5, head = %s WHERE name = %s", kept.hash, CHAIN)
+
+    code, text = verify()
+
+    assert code == 4
+    assert f"entries 6 to {size} are gone. The checkpoint of" in text
+
+
+def test_a_whole_order_is_gone(house, superuser):
+    count = house.events.count()
+    for table in ("orders_orderevent", "orders_execution"):
+        superuser(f"DELETE FROM {table} WHERE order_id = %s", house.pk)
+    superuser("DELETE FROM orders_order WHERE id = %s", house.pk)
+
+    for options in ({}, {"order": house.pk}):
+        code, text = verify(**options)
+
+        assert code == 5
+        assert f"order {house.pk} is gone from the record with all its events, of which the trail has {count}" in text
+
+
+def test_everything_is_truncated(house, superuser):
+    superuser("TRUNCATE audit_entry, audit_chain, orders_orderevent, orders_order, orders_execution CASCADE")
+
+    code, text = verify()
+
+    assert (code, f"TRUNCATED: {CHAIN}: all its entries are gone" in text) == (4, True)
+
+
+def test_only_the_events_are_truncated(house, superuser):
+    events = OrderEvent.objects.count()
+    superuser("TRUNCATE orders_orderevent")
+
+    code, text = verify()
+
+    assert code == 5
+    assert f"order {house.pk}, event 1" in text
+    assert events > 10
+
+
+def test_a_chain_made_anew_is_found_by_its_checkpoints(house, superuser):
+    superuser("UPDATE orders_orderevent SET actor = 'user:mallory' WHERE actor = 'api'")
+    rewrite(**{'"facts":{"actor":"api"': '"facts":{"actor":"user:mallory"'})
+    first = Entry.objects.filter(chain=CHAIN).order_by("seq").first()
+    assert '"user:mallory"' in first.body
+
+    code, text = verify()
+
+    assert code == 3
+    assert f"REWRITTEN: {CHAIN}, entries 1 to " in text
+    assert "Somebody wrote this part of the chain anew" in text
+
+
+def test_the_part_that_was_made_anew_is_named(house, superuser, files):
+    signed = [each.checkpoint for each in read_notes(files / "checkpoints", [SIGNER.verifier])]
+    older, newer = [checkpoint.size for checkpoint in signed if checkpoint.chain == CHAIN]
+    rewrite(from_seq=newer, **{'"actor":"broker"': '"actor":"someone"', '"actor":"worker"': '"actor":"someone"'})
+
+    code, text = verify()
+
+    assert (code, f"entries {older + 1} to {newer}: they are linked" in text) == (3, True)
+
+
+def test_what_was_restored_and_went_on_is_told_from_a_rewrite(house, superuser, files):
+    rewrite(from_seq=3, at=datetime.now(UTC) + timedelta(seconds=5))
+
+    code, text = verify()
+
+    assert (code, "an earlier state was restored, or entries were deleted, and the chain went on" in text) == (4, True)
+
+
+def test_without_checkpoints_a_chain_made_anew_passes_and_that_is_said(house, superuser, files):
+    (files / "checkpoints").unlink()
+    rewrite()
+
+    code, text = verify()
+
+    assert (code, "a chain that was made anew as a whole would not be noticed" in text) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("case", "statement", "words"),
+    [
+        ("status", "UPDATE orders_order SET status = 'CANCELED' WHERE id = %s", "status is CANCELED, its events say"),
+        ("terms", "UPDATE orders_order SET symbol = 'MSFT' WHERE id = %s", "event 1 (ADOPTED) was changed: terms is"),
+        ("execution", "UPDATE orders_execution SET price = 1 WHERE order_id = %s", 'was changed: price is "1" and was'),
+        ("told otherwise", "UPDATE orders_execution SET price = 1 WHERE order_id = %s", "event 2 says 2 at 170"),
+        ("one execution less", "DELETE FROM orders_execution WHERE order_id = %s", "which is not in the record"),
+    ],
+)
+def test_a_row_that_is_not_what_its_events_say(house, superuser, case, statement, words):
+    superuser(statement, house.pk)
+
+    code, text = verify()
+
+    assert (code, words in text) == (5, True), text
+
+
+def test_a_commission_that_was_changed(house, superuser):
+    superuser("UPDATE orders_commission SET amount = 0")
+
+    assert verify()[0] == 5
+    assert Commission.objects.exists()
+
+
+def test_what_was_put_into_the_record_behind_the_trail(house, superuser):
+    row = Execution.objects.get(order=house)
+    superuser(
+        "INSERT INTO orders_orderevent (order_id, sequence, kind, to_status, actor, recorded_at, payload, session,"
+        " request_id) SELECT order_id, sequence + 1, 'ERROR_REPORTED', to_status, actor, recorded_at, '{\"code\": 1,"
+        " \"text\": \"\"}', '', '' FROM orders_orderevent WHERE order_id = %s ORDER BY sequence DESC LIMIT 1",
+        row.order_id,
+    )
+
+    code, text = verify()
+
+    assert code == 5
+    assert f"order {house.pk}, event 3 (ERROR_REPORTED) is in the record, and the trail has nothing of it" in text
+
+
+def test_a_request_that_was_changed(house, superuser):
+    superuser("UPDATE orders_orderrequest SET body = '{}' || ' ' WHERE id = %s", Order.objects.first().request_id)
+
+    assert "(RECEIVED) was changed: request is" in verify()[1]
+
+
+def test_the_notary_signs_no_chain_that_was_changed(house, superuser, files, notary, caplog):
+    rewrite(**{'"actor":"broker"': '"actor":"someone"'})
+    again = Notary(SIGNER, [SIGNER.verifier], [FileSink(files / "checkpoints")], memory=files / "last_signed")
+
+    signed = again.sign()
+
+    assert [each.checkpoint.chain for each in signed] == ["site"]
+    assert f"{CHAIN} is not what was signed" in caplog.text
+    assert CHAIN in CheckpointRun.objects.get().problem
+
+
+def test_the_notary_notices_at_once_what_was_deleted(house, superuser, files, notary, caplog):
+    superuser("DELETE FROM audit_entry WHERE chain = %s", CHAIN)
+    superuser("DELETE FROM audit_chain WHERE name = %s", CHAIN)
+
+    assert [each.checkpoint.chain for each in notary.sign()] == ["site"]
+    assert "has fewer entries than were signed" in caplog.text
+
+
+def test_after_a_restore_a_person_lets_it_go_on(house, superuser, notary):
+    rewrite()
+    notary.accept()
+
+    assert {each.checkpoint.chain for each in notary.sign()} == {"site", CHAIN}
+
+
+def test_a_checkpoint_file_of_somebody_else_is_not_believed(house, files):
+    other = Signer.generate("test/orders")
+    path = files / "others"
+    own = read_notes(files / "checkpoints", [SIGNER.verifier])
+    path.write_text("".join(f"{other.sign(each.checkpoint)}\n" for each in own))
+
+    assert verify(checkpoint=path) == (1, f"{path} holds no checkpoint signed by a key of {files / 'public_keys'}")
+    assert verify(checkpoint=files / "none") == (1, f"{files / 'none'} does not exist")
+
+
+def test_the_size_of_the_trail_does_not_change_the_number_of_queries(commit, files, django_assert_max_num_queries):
+    for _ in range(20):
+        advance(order_in("NEW"), "STATUS_REPORTED", broker_status="Submitted")
+    commit()
+
+    with django_assert_max_num_queries(30):
+        assert verify()[0] == 0
+
+
+def test_roots_of_checkpoints_are_those_of_the_tree(house, files):
+    path = files / "checkpoints"
+    root = base64.b64encode(read_notes(path, [SIGNER.verifier])[0].checkpoint.root).decode()
+
+    assert root in path.read_text()
+
+
+def test_an_execution_that_no_event_tells_of(house, superuser):
+    superuser("UPDATE orders_execution SET order_id = %s", house.pk)
+
+    assert "is in none of its events" in verify()[1]
+
+
+@pytest.fixture
+def older_record(house, superuser, commit, files):
+    """A record that was there before the trail, and what came since."""
+    (files / "checkpoints").unlink()
+    superuser("TRUNCATE audit_entry, audit_chain")
+    trail.append_opening()
+    advance(house, "STATUS_REPORTED", broker_status="PreSubmitted")
+    commit()
+    return house
+
+
+def test_a_record_older_than_the_trail_is_intact(older_record):
+    assert verify()[0] == 0
+    assert Entry.objects.order_by("pk").first().kind == "opening"
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE orders_orderevent SET actor = 'x' WHERE order_id = %s AND sequence = 1", "among the"),
+        ("UPDATE orders_execution SET exchange = 'x' WHERE order_id = %s", "among the 2 executions"),
+    ],
+)
+def test_what_is_older_than_the_trail_is_covered_by_its_first_entry(older_record, superuser, statement, words):
+    superuser(statement, older_record.pk)
+
+    code, text = verify()
+
+    assert (code, "of what is older than the trail, something was changed" in text, words in text) == (5, True, True)
+
+
+def test_an_empty_record_needs_no_first_entry(db, commit):
+    trail.append_opening()
+    commit()
+
+    assert not Entry.objects.exists()
+
+
+@pytest.fixture
+def nightly(transactional_db, files, monkeypatch):
+    """The database and files of the test are those of the processes it starts."""
+    name = connection.settings_dict["NAME"]
+    monkeypatch.setenv("DATABASE_URL", os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}")
+    monkeypatch.setenv("AUDIT_DIR", str(files))
+    return files
+
+
+def test_the_nightly_verification_leaves_a_row(nightly, caplog):
+    order_in("NEW")
+
+    tasks.verify_audit()
+
+    assert Verification.objects.get().verdict == "INTACT"
+    assert "CRITICAL" not in [record.levelname for record in caplog.records]
+
+
+def test_the_nightly_verification_raises_an_alarm(nightly, caplog):
+    order = order_in("NEW")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE orders_order SET reason = 'x' WHERE id = %s", [order.pk])
+
+    tasks.verify_audit()
+
+    (alarm,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
+    assert f"order {order.pk}: reason is x, its events say" in alarm.getMessage()
+    assert Verification.objects.get().verdict == "DIFFERS"
+    with transaction.atomic(), connection.cursor() as cursor:  # the record has to add up after a test
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE orders_order SET reason = '' WHERE id = %s", [order.pk])
