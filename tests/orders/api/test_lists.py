@@ -406,6 +406,14 @@ FILTERS = {
         {"as_of": "2026-01-01"},
     ],
 }
+# What the condition of the index must name, where the parameter is not called like its column.
+COLUMNS = {
+    "request": "request_id",
+    "order": "order_id",
+    "as_of": "_at",
+    "executed_from": "executed_at",
+    "refused": "read_refused_requests",
+}
 FEW = {"perm_id", "request", "request_id", "idempotency_key", "order", "exec_id"}  # found by an index, then sorted
 CASES = [(path, query) for path, queries in FILTERS.items() for query in [{}, *queries]]
 
@@ -430,12 +438,18 @@ def test_every_filter_has_an_index_in_the_order_of_the_list(client, django_captu
         (sql, parameters) = django_capture_page(f"/api/v1{path}", {**query, "sort": str(sort), **more})
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute("SET LOCAL enable_sort = off")
             cursor.execute("SET LOCAL enable_bitmapscan = off")
-            cursor.execute("SET LOCAL enable_incremental_sort = off")
+            if not FEW & query.keys():
+                cursor.execute("SET LOCAL enable_sort = off")
+                cursor.execute("SET LOCAL enable_incremental_sort = off")
             cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
             plan = cursor.fetchone()[0][0]["Plan"]
-        kinds = [step["Node Type"] for step in scans(plan)]
+        steps = scans(plan)
+        ours = [step for step in steps if step.get("Alias") == step.get("Relation Name")]  # not the subqueries'
+        looked_up = " ".join(f"{step.get('Index Name')} {step.get('Index Cond')}" for step in ours)
+        for name in query if len(query) == 1 and query != {"refused": "false"} else ():
+            assert COLUMNS.get(name, name) in looked_up
+        kinds = [step["Node Type"] for step in steps]
         assert not [kind for kind in kinds if "Seq Scan" in kind]
         if not FEW & query.keys():
             assert not [kind for kind in kinds if "Sort" in kind]
