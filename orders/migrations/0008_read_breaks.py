@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0006_read_api'),
+        ('orders', '0007_statement_looks'),
     ]
 
     operations = [
