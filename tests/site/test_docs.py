@@ -70,10 +70,10 @@ def test_every_page_can_be_reached_from_the_readme():
 
 @each_page
 def test_make_targets_exist(page):
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     blocks = "\n".join(text for _, text in code(page))
-    lines = re.findall(r"\bmake ((?:[a-z]+ ?)+)", blocks)
-    named = {word for line in lines for word in line.split()} | set(re.findall(r"`make ([a-z]+)", prose(page)))
+    lines = re.findall(r"\bmake ((?:[a-z-]+ ?)+)", blocks)
+    named = {word for line in lines for word in line.split()} | set(re.findall(r"`make ([a-z-]+)", prose(page)))
 
     assert named <= targets
 
