@@ -11,7 +11,7 @@ SEEDS ?= 200
 SOAK_MINUTES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults soak bench-executions lint format types check requirements audit clean reset
+.PHONY: help setup run test faults soak bench-executions bench-pages lint format types check requirements audit clean reset
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ soak: $(VENV)/test.stamp ## faults at every byte and with many seeds: SEEDS=200,
 
 bench-executions: $(VENV)/base.stamp ## measure the sync of 1,000, 10,000 and 100,000 executions; SIZES="500 5000" for others
 	@$(BIN)/python -m benchmarks.executions $(SIZES) $(ARGS)
+
+bench-pages: $(VENV)/base.stamp ## measure pages at ten thousand to ten million events; SIZES="10000 1000000" for others
+	@$(BIN)/python -m benchmarks.pages $(SIZES) $(ARGS)
 
 lint: $(VENV)/dev.stamp ## look for mistakes and wrong layout
 	$(BIN)/ruff check .

@@ -3,7 +3,8 @@ benchmarks.pages`.
 
 Each size is a durable PostgreSQL of its own, filled past the triggers by its superuser (record.sql: an order, a request
 and an execution to every five events), and a process that answers requests through the whole of Django, without a
-network. A page is asked for cold once and then many times; p50 and p99 are of those.
+network. A page is asked for cold once and then many times; p50 and p99 are of those, in milliseconds. On a machine that
+does other things as well, look at `blocks`: how many of the database's 8 KiB blocks the statement of the page touched.
 
     python -m benchmarks.pages                       10,000, 1,000,000 and 10,000,000 events; half an hour, 15 GB
     python -m benchmarks.pages 10000 1000000         other sizes
@@ -28,7 +29,6 @@ from ibkr_site.supervisor import Supervisor
 
 SIZES = (10_000, 1_000_000, 10_000_000)
 EVENTS_PER_ORDER = 5
-ROUNDS = 100
 LEDGER_AT_MOST = 200_000  # executions: GET /executions answers with all of them
 LEDGER_ROUNDS = 5
 ACCOUNTS = ["DU1000001", "DU1000002"]
@@ -100,7 +100,7 @@ def pages(orders: int) -> dict[str, str]:
     }
 
 
-def measure(orders: int) -> dict[str, Any]:
+def measure(orders: int, *, rounds: int) -> dict[str, Any]:
     """Milliseconds of each page. The environment names the database."""
     import django
 
@@ -130,17 +130,38 @@ def measure(orders: int) -> dict[str, Any]:
     reader = Client(headers={"Host": "localhost"})
     reader.force_login(User.objects.create(username="reviewer", is_staff=True, is_superuser=True))
     connection.close()
-    found = {name: timed(reader, path, rounds=ROUNDS) for name, path in pages(orders).items()}
+    found = {name: timed(reader, path, rounds=rounds) for name, path in pages(orders).items()}
     if orders <= LEDGER_AT_MOST:
         found["guide: GET /executions"] = timed(reader, "/executions", rounds=LEDGER_ROUNDS)
-        found["guide: GET /executions?symbol"] = timed(reader, "/executions?symbol=S7", rounds=ROUNDS)
+        found["guide: GET /executions?symbol"] = timed(reader, "/executions?symbol=S7", rounds=rounds)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_database_size(current_database())")
         (size,) = cursor.fetchone()
     return {"pages": found, "filled_seconds": filled, "database_mb": size / 2**20}
 
 
-def timed(reader: Any, path: str, *, rounds: int) -> dict[str, float]:
+def blocks(reader: Any, path: str) -> int | None:
+    """How many blocks the statement that reads a list's page touches; None for what is no list."""
+    from django.db import connection
+
+    seen: list[tuple[str, Any]] = []
+
+    def look(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "LIMIT" in sql and "ORDER BY" in sql:
+            seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(look):
+        reader.get(path)
+    if not path.startswith("/api/v1/") or not seen:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {seen[0][0]}", seen[0][1])
+        plan = cursor.fetchone()[0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def timed(reader: Any, path: str, *, rounds: int) -> dict[str, Any]:
     """`cold` is the first answer."""
     took = []
     for _ in range(rounds + 1):
@@ -157,13 +178,14 @@ def timed(reader: Any, path: str, *, rounds: int) -> dict[str, float]:
         "p50": warm[len(warm) // 2],
         "p99": warm[min(len(warm) - 1, len(warm) * 99 // 100)],
         "bytes": length,
+        "blocks": blocks(reader, path),
     }
 
 
 # --- All sizes --------------------------------------------------------------------------------------------------------
 
 
-def run(events: int, *, directory: Path) -> dict[str, Any]:
+def run(events: int, *, directory: Path, rounds: int) -> dict[str, Any]:
     """A server of its own for each size: what one leaves in memory is not the other's."""
     program, url = embedded.postgres(directory, shared=directory / "shared")
     servers = Supervisor(report=lambda _name, _line: None)
@@ -178,7 +200,7 @@ def run(events: int, *, directory: Path) -> dict[str, Any]:
         "LOG_LEVEL": "WARNING",
     }
     orders = events // EVENTS_PER_ORDER
-    argv = [sys.executable, "-m", "benchmarks.pages", "--measure", str(orders)]
+    argv = [sys.executable, "-m", "benchmarks.pages", "--measure", str(orders), "--rounds", str(rounds)]
     try:
         child = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, check=True)
     finally:
@@ -188,13 +210,13 @@ def run(events: int, *, directory: Path) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     """Lines for people: p50 and p99 in milliseconds at each size, and how p50 grew from the first to the last."""
-    sizes = "".join(f"{result['events']:>17,} events" for result in results)
+    sizes = "".join(f"{result['events']:>21,} events" for result in results)
     head = f"{'page':<30}{sizes}   growth"
-    lines = [head, f"{'':<30}" + f"{'p50      p99 ms':>24}" * len(results)]
+    lines = [head, f"{'':<30}" + f"{'p50      p99  blocks':>28}" * len(results)]
     lines.append("-" * len(head))
     for name in results[0]["pages"]:
         cells = [result["pages"].get(name) for result in results]
-        numbers = "".join(f"{cell['p50']:>15.1f}{cell['p99']:>9.1f}" if cell else f"{'':>24}" for cell in cells)
+        numbers = "".join(map(_cell, cells))
         known = [cell for cell in cells if cell]
         lines.append(f"{name:<30}{numbers}{known[-1]['p50'] / known[0]['p50']:>9.2f}")
     for result in results:
@@ -204,20 +226,28 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _cell(cell: dict[str, Any] | None) -> str:
+    if cell is None:
+        return " " * 28
+    touched = "" if cell["blocks"] is None else f"{cell['blocks']:,}"
+    return f"{cell['p50']:>11.1f}{cell['p99']:>9.1f}{touched:>8}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", type=int, default=SIZES, metavar="EVENTS", help="how many events")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
     parser.add_argument("--measure", type=int, metavar="ORDERS", help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=100, help="how often each page is asked for (100)")
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.measure)))
+        print(json.dumps(measure(options.measure, rounds=options.rounds)))
         return 0
     results = []
     for events in options.sizes:
         print(f"{events:,} events ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="ibkr-benchmark-") as name:
-            results.append(run(events, directory=Path(name)))
+            results.append(run(events, directory=Path(name), rounds=options.rounds))
     print(table(results))
     if options.json:
         machine = {"python": platform.python_version(), "cores": os.cpu_count(), "results": results}

@@ -253,6 +253,11 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "SideEnum": "orders.vocabulary.Side.values",
         "OrderStatusEnum": "orders.vocabulary.OrderStatus.choices",
+        "EventKindEnum": "orders.vocabulary.EventKind.choices",
+        "ExecutionSourceEnum": "orders.vocabulary.ExecutionSource.values",
+        "BreakSourceEnum": "orders.breaks.vocabulary.Source.choices",
+        "BreakKindEnum": "orders.breaks.vocabulary.BreakKind.choices",
+        "BreakEventKindEnum": "orders.breaks.vocabulary.BreakEventKind.choices",
     },
     # No badge from the validator's own site: these pages load nothing from elsewhere.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": ""},

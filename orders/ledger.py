@@ -18,6 +18,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import IsNull
 
 from accounts.freshness import NoAccountYet, chosen_account, standing
 from accounts.models import GatewaySession, Position
@@ -78,7 +79,7 @@ class _Executed(NamedTuple):
     price: Decimal
     source: str
     at: datetime
-    executed_at: datetime | None
+    timed: bool  # `at` is when it was executed, and not when it was recorded
     broker_order_id: int | None
     order_ref: str
     order_id: int | None
@@ -109,7 +110,11 @@ def entries(account: str, *, session: GatewaySession, symbol: str = "") -> list[
 
 def _executions(account: str, of_symbol: dict[str, str]) -> list[_Executed]:
     counting = Execution.objects.effective().filter(account=account, **of_symbol)
-    dated = counting.annotate(at=Coalesce("executed_at", "recorded_at"), given_ref=F("order__order_ref"))
+    dated = counting.annotate(
+        at=Coalesce("executed_at", "recorded_at"),
+        timed=IsNull(F("executed_at"), False),
+        given_ref=F("order__order_ref"),
+    )
     return list(map(_Executed._make, dated.order_by("at", "pk").values_list(*_Executed._fields)))
 
 
@@ -142,14 +147,13 @@ def _executed(execution: _Executed) -> Entry:
     # An order of ours has the reference as it was given; what came back over the wire may carry a stamp, and be cut.
     ours = execution.order_id is not None
     reference = execution.given_ref if ours else stamps.split(execution.order_ref)[0]
-    at = execution.executed_at
     return Entry(
         symbol=execution.symbol,
         side=execution.side,
         qty=execution.quantity,
         price=execution.price,
         source=execution.source,
-        time=f"{at.astimezone(UTC):%Y%m%d %H:%M:%S}" if at is not None else None,
+        time=f"{execution.at.astimezone(UTC):%Y%m%d %H:%M:%S}" if execution.timed else None,
         order_id=execution.broker_order_id,
         order_ref=reference or None,
     )

@@ -14,6 +14,8 @@ from rest_framework.request import Request
 from accounts.models import BrokerAccount
 from accounts.snapshots.models import AccountSnapshot
 from orders.api.parameters import PAGE_PARAMETERS, BadParameter, IdField, InstantField, refuse_unknown
+from orders.breaks.models import Break
+from orders.breaks.vocabulary import BreakKind
 from orders.models import Execution, Order, OrderEvent, OrderRequest
 from orders.vocabulary import EventKind, OrderStatus
 
@@ -147,6 +149,26 @@ class SnapshotFilters(filters.FilterSet):
     class Meta:
         model = AccountSnapshot
         fields: tuple[str, ...] = ()
+
+
+class BreakFilters(filters.FilterSet):
+    account = filters.CharFilter(help_text="the broker's account")
+    kind = filters.ChoiceFilter(choices=BreakKind.choices, help_text="what differs")
+    order = IdFilter(help_text="id of the order it is about")
+    open = filters.ChoiceFilter(
+        choices=[("true", "Open"), ("false", "Closed")],
+        method="by_standing",
+        help_text="true: only those that are open; false: only those that the books or a person closed",
+    )
+    opened_from = since("opened_at")
+    opened_to = until("opened_at")
+
+    class Meta:
+        model = Break
+        fields: tuple[str, ...] = ()
+
+    def by_standing(self, rows: QuerySet[Break], _name: str, is_open: str) -> QuerySet[Break]:
+        return rows.filter(closed_at__isnull=is_open == "true")
 
 
 class StrictFilters(filters.DjangoFilterBackend):

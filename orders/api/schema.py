@@ -253,6 +253,40 @@ SNAPSHOT: dict[str, Any] = {
     "position_value": "919.8",
 }
 
+BREAK: dict[str, Any] = {
+    "id": 2,
+    "source": "BROKER",
+    "kind": "QUANTITY",
+    "account": "DU1000001",
+    "symbol": "AAPL",
+    "subject": "Filled quantity of order 12",
+    "order": 12,
+    "execution": None,
+    "con_id": 265598,
+    "security_type": "STK",
+    "expected": "4",
+    "actual": "6",
+    "gap": "2",
+    "severity": "CRITICAL",
+    "opened_at": "2026-01-15T15:00:00.310000Z",
+    "last_seen_at": "2026-01-15T15:05:00.298000Z",
+    "times_seen": 2,
+    "closed_at": None,
+    "closed_by": "",
+    "close_reason": "",
+    "gone_at": None,
+}
+BREAK_EVENT = {
+    "sequence": 1,
+    "kind": "OPENED",
+    "actor": "system",
+    "recorded_at": "2026-01-15T15:00:00.310000Z",
+    "expected": "4",
+    "actual": "6",
+    "reason": "",
+    "request_id": "",
+}
+
 ORDERS = described(
     "orders",
     summary="Orders on record",
@@ -324,4 +358,13 @@ SNAPSHOTS = described(
     list_class=serializers.SnapshotRecord,
     detail_class=serializers.SnapshotDetail,
     detail={**SNAPSHOT, "positions": [{name: HOLDING[name] for name in HOLDING if name != "as_of"}]},
+)
+BREAKS = described(
+    "breaks",
+    summary="Breaks",
+    description="Where our books and the broker's differ or differed, newest first. One break has its history.",
+    row=BREAK,
+    list_class=serializers.BreakRecord,
+    detail_class=serializers.BreakDetail,
+    detail={**BREAK, "events": [BREAK_EVENT]},
 )

@@ -9,6 +9,8 @@ from rest_framework import serializers
 
 from accounts.models import AccountValue, BrokerAccount, Position
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
+from orders.breaks.models import Break, BreakEvent
+from orders.breaks.vocabulary import Severity
 from orders.knowledge import Knowledge, LaterEvent
 from orders.models import Execution, Order, OrderEvent, OrderRequest, RequestAnswer
 
@@ -294,6 +296,55 @@ class SnapshotDetail(SnapshotRecord):
 
     class Meta(SnapshotRecord.Meta):
         fields = (*SnapshotRecord.Meta.fields, "positions")
+        read_only_fields = fields
+
+
+class BreakRecord(Row):
+    severity = serializers.SerializerMethodField(help_text="CRITICAL or WARNING")
+
+    class Meta:
+        model = Break
+        fields: tuple[str, ...] = (
+            "id",
+            "source",
+            "kind",
+            "account",
+            "symbol",
+            "subject",
+            "order",
+            "execution",
+            "con_id",
+            "security_type",
+            "expected",
+            "actual",
+            "gap",
+            "severity",
+            "opened_at",
+            "last_seen_at",
+            "times_seen",
+            "closed_at",
+            "closed_by",
+            "close_reason",
+            "gone_at",
+        )
+        read_only_fields = fields
+
+    def get_severity(self, row: Break) -> str:
+        return Severity(row.severity).name
+
+
+class BreakEventRecord(Row):
+    class Meta:
+        model = BreakEvent
+        fields = ("sequence", "kind", "actor", "recorded_at", "expected", "actual", "reason", "request_id")
+        read_only_fields = fields
+
+
+class BreakDetail(BreakRecord):
+    events = BreakEventRecord(many=True, read_only=True, help_text="what became of it, with the figures of each moment")
+
+    class Meta(BreakRecord.Meta):
+        fields = (*BreakRecord.Meta.fields, "events")
         read_only_fields = fields
 
 

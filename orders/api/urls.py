@@ -22,4 +22,5 @@ urlpatterns = [
     *_paths(views.ExecutionRecordViewSet),
     *_paths(views.AccountRecordViewSet, pk="[A-Za-z0-9]+"),
     *_paths(views.SnapshotRecordViewSet),
+    *_paths(views.BreakRecordViewSet),
 ]

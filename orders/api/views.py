@@ -20,6 +20,7 @@ from orders import instants, knowledge
 from orders.api import exports, filters, rows, schema, serializers
 from orders.api.pages import Pages, bounded, sort_of
 from orders.api.parameters import BadParameter, refuse_unknown
+from orders.breaks.models import Break, BreakEvent
 from orders.models import Order, OrderEvent
 
 
@@ -183,6 +184,21 @@ class SnapshotRecordViewSet(RecordViewSet):
         if self.action == "list":
             return snapshots
         return snapshots.prefetch_related(Prefetch("positions", PositionSnapshot.objects.order_by("symbol", "con_id")))
+
+
+@schema.BREAKS
+class BreakRecordViewSet(RecordViewSet):
+    noun = "breaks"
+    sorts = ("opened_at",)
+    filterset_class = filters.BreakFilters
+    list_class = serializers.BreakRecord
+    detail_class = serializers.BreakDetail
+
+    def get_queryset(self) -> QuerySet[Break]:
+        breaks = Break.objects.all()
+        if self.action == "list":
+            return breaks
+        return breaks.prefetch_related(Prefetch("events", BreakEvent.objects.order_by("sequence")))
 
 
 def asked_instant(request: Request, *, now: datetime) -> datetime | None:

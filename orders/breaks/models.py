@@ -102,6 +102,11 @@ class Break(models.Model):
         indexes = [
             # The work list: the gravest and oldest first.
             models.Index(fields=["severity", "opened_at"], condition=OPEN, name="open_breaks"),
+            # Each filter of GET /api/v1/breaks, in the list's order.
+            models.Index(fields=["opened_at", "id"], name="read_breaks"),
+            models.Index(fields=["account", "opened_at", "id"], name="read_breaks_by_account"),
+            models.Index(fields=["kind", "opened_at", "id"], name="read_breaks_by_kind"),
+            models.Index(fields=["opened_at", "id"], condition=OPEN, name="read_open_breaks"),
             # Which working orders the broker does not have: looked at in every claim.
             models.Index(fields=["order", "kind"], condition=LIVE, name="live_breaks_of_orders"),
         ]

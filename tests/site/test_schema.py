@@ -10,7 +10,7 @@ from django.core.management import call_command
 from orders import serializers
 
 GETS = ["/account", "/positions", "/orders", "/executions"]
-RECORD = ["orders", "requests", "events", "executions", "accounts", "snapshots"]
+RECORD = ["orders", "requests", "events", "executions", "accounts", "snapshots", "breaks"]
 LISTS = [f"/api/v1/{name}" for name in RECORD]
 ROWS = [f"/api/v1/{name}/{{id}}" for name in RECORD]
 POSTS = {

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
 SAID = [content_type_conformance, response_schema_conformance, status_code_conformance]
 ENTRY = ["/order/limit", "/order/market", "/order/stop", "/order/bracket", "/order/cancel"]
 READ = ["/account", "/positions", "/orders", "/executions", "/health/live", "/health/ready"]
-NAMES = ("orders", "requests", "events", "executions", "accounts", "snapshots")
+NAMES = ("orders", "requests", "events", "executions", "accounts", "snapshots", "breaks")
 RECORD = [f"/api/v1/{name}{row}" for name in NAMES for row in ("", "/{id}")]
 
 

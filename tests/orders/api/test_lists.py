@@ -13,8 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import AccountValue, BrokerAccount, Position
+from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
 from orders import intake
 from orders.api.pages import Sort
+from orders.breaks import register
+from orders.breaks.books import Comparison, Point
+from orders.breaks.vocabulary import BreakKind, Source
 from orders.models import Execution, Order, OrderEvent, OrderRequest
 from tests.orders.factories import (
     ACCOUNT,
@@ -33,7 +37,14 @@ from tests.orders.factories import (
 pytestmark = pytest.mark.django_db
 
 MONDAY = datetime(2026, 1, 12, 15, 30, tzinfo=UTC)
-LISTS = ["/orders", "/requests", "/events", "/executions", "/accounts"]
+LISTS = ["/orders", "/requests", "/events", "/executions", "/accounts", "/snapshots", "/breaks"]
+TIMES = dict(
+    zip(
+        LISTS,
+        ["received_at", "received_at", "recorded_at", "recorded_at", "first_seen_at", "taken_at", "opened_at"],
+        strict=True,
+    )
+)
 each_list = pytest.mark.parametrize("path", LISTS)
 
 
@@ -42,8 +53,30 @@ def stamp(moment):
 
 
 def some_of_each(count=1):
-    for _ in range(count):
+    for number in range(count):
         order_in("FILLED")
+        snapshot(due_at=MONDAY + timedelta(minutes=number))
+        register.keep(Comparison(differences=[difference(key=f"order {number} filled quantity")]), source=Source.BROKER)
+
+
+def snapshot(**changes):
+    now = timezone.now()
+    moments = {"due_at": now, "taken_at": now, "as_of": now} | changes
+    worth = {"currency": "USD", "net_liquidation": Decimal("201879.04"), "position_count": 1}
+    return AccountSnapshot.objects.create(account=broker_account(), epoch=1, connection=1, **worth, **moments)
+
+
+def difference(**changes):
+    values = {
+        "kind": BreakKind.QUANTITY,
+        "key": "order 5 filled quantity",
+        "account": ACCOUNT,
+        "symbol": "AAPL",
+        "subject": "Filled quantity of order 17",
+        "expected": Decimal(4),
+        "actual": Decimal(6),
+    }
+    return Point(**values | changes)
 
 
 # --- Rows ---------------------------------------------------------------------------------------------------------
@@ -281,6 +314,52 @@ def test_executions_by_when_they_were_executed(ids):
     assert ids("/executions?executed_from=2026-01-12&executed_to=2026-01-13&sort=executed_at") == [rows["early"]]
 
 
+def test_a_break_with_its_history(ids, read):
+    point = difference()
+    register.keep(Comparison(differences=[point]), source=Source.BROKER)
+    still_open = ids("/breaks?open=true")
+    register.keep(Comparison(agreed=frozenset({point.id})), source=Source.BROKER)
+
+    (row,) = read("/breaks")["results"]
+    page = read(f"/breaks/{row['id']}")
+
+    assert still_open == [row["id"]]
+    assert (row["kind"], row["expected"], row["actual"], row["gap"], row["severity"]) == (
+        "QUANTITY",
+        "4",
+        "6",
+        "2",
+        "CRITICAL",
+    )
+    assert [(event["sequence"], event["kind"]) for event in page["events"]] == [(1, "OPENED"), (2, "AGREED")]
+    for query, found in (
+        ("open=true", False),
+        ("open=false", True),
+        (f"account={ACCOUNT}", True),
+        ("account=DU2", False),
+        ("kind=QUANTITY", True),
+        ("kind=PRICE", False),
+        ("order=5", False),
+        ("opened_from=2999-01-01", False),
+    ):
+        assert ids(f"/breaks?{query}") == ([row["id"]] if found else []), query
+
+
+def test_a_snapshot_with_what_was_held(ids, read):
+    taken = snapshot()
+    PositionSnapshot.objects.create(
+        snapshot=taken, con_id=1, symbol="AAPL", security_type="STK", currency="USD", quantity=Decimal("-5.50")
+    )
+
+    (row,) = read("/snapshots")["results"]
+    page = read(f"/snapshots/{taken.pk}")
+
+    assert (row["net_liquidation"], row["total_cash"], row["taken_at"]) == ("201879.04", None, stamp(taken.taken_at))
+    assert [(held["symbol"], held["quantity"]) for held in page["positions"]] == [("AAPL", "-5.5")]
+    assert ids(f"/snapshots?account={ACCOUNT}") == [taken.pk]
+    assert ids("/snapshots?account=DU2") == ids("/snapshots?as_of=2020-01-01") == []
+
+
 # --- Pages --------------------------------------------------------------------------------------------------------
 
 
@@ -300,8 +379,7 @@ def walk(client, path):
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_pages_have_every_row_once(client, path, sign):
     some_of_each(3)
-    column = {"/orders": "received_at", "/requests": "received_at", "/accounts": "first_seen_at"}
-    sort = f"{sign}{column.get(path, 'recorded_at')}"
+    sort = f"{sign}{TIMES[path]}"
     whole, _ = walk(client, f"{path}?sort={sort}")
 
     found, pages = walk(client, f"{path}?sort={sort}&limit=2")
@@ -353,7 +431,7 @@ def test_answers_say_of_which_moment_they_are(client):
 @pytest.mark.parametrize(
     ("path", "queries"),
     # A savepoint, the time, the page, the savepoint's end; requests have their answers and orders, accounts no more.
-    [("/orders", 4), ("/requests", 6), ("/events", 4), ("/executions", 4), ("/accounts", 4)],
+    [*((path, 4) for path in LISTS if path != "/requests"), ("/requests", 6)],
 )
 @pytest.mark.parametrize("count", [1, 6])
 def test_a_page_costs_the_same_number_of_queries(client, django_assert_num_queries, path, queries, count):
@@ -405,6 +483,23 @@ FILTERS = {
         {"executed_from": "2026-01-01"},
         {"as_of": "2026-01-01"},
     ],
+    "/snapshots": [{"account": "A"}, {"taken_from": "2026-01-01", "taken_to": "2026-12-31"}, {"as_of": "2026-01-01"}],
+    "/breaks": [
+        {"account": "A"},
+        {"kind": "PRICE"},
+        {"order": "1"},
+        {"open": "true"},
+        {"open": "false"},
+        {"opened_from": "2026-01-01", "opened_to": "2026-12-31"},
+    ],
+}
+# What the condition of the index must name, where the parameter is not called like its column.
+COLUMNS = {
+    "request": "request_id",
+    "order": "order_id",
+    "as_of": "_at",
+    "executed_from": "executed_at",
+    "refused": "read_refused_requests",
 }
 FEW = {"perm_id", "request", "request_id", "idempotency_key", "order", "exec_id"}  # found by an index, then sorted
 CASES = [(path, query) for path, queries in FILTERS.items() for query in [{}, *queries]]
@@ -422,20 +517,25 @@ def scans(plan):
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_every_filter_has_an_index_in_the_order_of_the_list(client, django_capture_page, path, query, sign):
     """Without a table's scan and without a sort, as far as an index can do without them, for first and later pages."""
-    columns = {"/orders": "received_at", "/requests": "received_at"}
-    column = "executed_at" if "executed_from" in query else columns.get(path, "recorded_at")
+    column = "executed_at" if "executed_from" in query else TIMES[path]
     sort = Sort(column, sign == "-")
     at_some_row = base64.urlsafe_b64encode(json.dumps([str(sort), "2026-01-15T00:00:00+00:00", 7]).encode()).decode()
     for more in ({}, {"cursor": at_some_row}):
         (sql, parameters) = django_capture_page(f"/api/v1{path}", {**query, "sort": str(sort), **more})
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute("SET LOCAL enable_sort = off")
             cursor.execute("SET LOCAL enable_bitmapscan = off")
-            cursor.execute("SET LOCAL enable_incremental_sort = off")
+            if not FEW & query.keys():
+                cursor.execute("SET LOCAL enable_sort = off")
+                cursor.execute("SET LOCAL enable_incremental_sort = off")
             cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
             plan = cursor.fetchone()[0][0]["Plan"]
-        kinds = [step["Node Type"] for step in scans(plan)]
+        steps = scans(plan)
+        ours = [step for step in steps if step.get("Alias") == step.get("Relation Name")]  # not the subqueries'
+        looked_up = " ".join(f"{step.get('Index Name')} {step.get('Index Cond')}" for step in ours)
+        for name in query if len(query) == 1 and "false" not in query.values() else ():
+            assert COLUMNS.get(name, name) in looked_up
+        kinds = [step["Node Type"] for step in steps]
         assert not [kind for kind in kinds if "Seq Scan" in kind]
         if not FEW & query.keys():
             assert not [kind for kind in kinds if "Sort" in kind]
@@ -477,6 +577,8 @@ BAD = [
     ("page size foreign digits", "/orders?limit=%D9%A1%D9%A2", "bad_parameter", "limit: This must be"),
     ("unknown filter", "/orders?statu=NEW", "unknown_parameter", "'statu' is not a parameter here: there are account"),
     ("unknown on a page", "/orders/1?symbol=A", "unknown_parameter", "'symbol' is not a parameter here: there are"),
+    ("breaks as of", "/breaks?as_of=2026-01-01", "unknown_parameter", "'as_of' is not a parameter here"),
+    ("neither open nor closed", "/breaks?open=1", "bad_parameter", "open: Select a valid choice."),
     ("as_of where none is", "/accounts?as_of=2026-01-01", "unknown_parameter", "'as_of' is not a parameter here"),
     ("hostile name", "/orders?%00%3Cb%3E=1", "unknown_parameter", "'\\x00<b>' is not a parameter here"),
     ("given twice", "/orders?symbol=A&symbol=B", "bad_parameter", "symbol: This is given 2 times: give it once."),
@@ -584,6 +686,8 @@ def test_a_cursor_with_a_giant_id_ends_the_list(client):
         ("/events/999999999", "There is no event 999999999."),
         ("/executions/999999999", "There is no execution 999999999."),
         ("/accounts/DU9", "There is no account DU9."),
+        ("/snapshots/1", "There is no snapshot 1."),
+        ("/breaks/1", "There is no break 1."),
         ("/orders/abc", "Nothing is at /api/v1/orders/abc; GET /docs lists what there is."),
         ("/trades", "Nothing is at /api/v1/trades; GET /docs lists what there is."),
     ],
