@@ -78,13 +78,14 @@ def test_another_account_is_not_in_it():
 @pytest.mark.django_db
 def test_each_point_is_one_jump_into_the_index():
     snapshots(*range(0, 30_000, 3))
+    snapshots(*range(0, 30_000, 3), account="DU1000002")
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE accounts_accountsnapshot")
         plan = {"account": ACCOUNT, "begins": NOW - timedelta(days=1), "width": timedelta(minutes=5), "pieces": 288}
         cursor.execute(f"EXPLAIN {series.SQL}", plan)
         steps = "\n".join(line for (line,) in cursor.fetchall())
 
-    assert "Index Scan Backward using snapshots_" in steps
+    assert "Index Scan Backward using read_snapshots_by_account" in steps
     assert "Seq Scan" not in steps
     assert steps.count("Sort  (") == 1  # of the pieces
 
