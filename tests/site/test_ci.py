@@ -20,7 +20,8 @@ def test_the_script_calls_targets_that_exist_and_the_tests_last():
     called = re.findall(r"\bmake (\w+)", RUN)
 
     assert set(called) <= targets()
-    assert called == ["setup", "lint", "types", "check", "faults", "test"]
+    assert {"setup", "lint", "types", "check", "faults"} < set(called)
+    assert called[-1] == "test"
 
 
 def test_the_browser_and_node_are_not_optional_there():
