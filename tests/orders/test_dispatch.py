@@ -1,6 +1,5 @@
 import time
 from datetime import timedelta
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +16,7 @@ from orders.reports import apply_report
 from orders.vocabulary import Actor
 from tests.orders.assertions import assert_history
 from tests.orders.builders import BRACKET, CLIENT_ID, asked, error, open_order, placed
+from tests.orders.factories import execute
 from tests.orders.samples import sample
 
 pytestmark = pytest.mark.django_db
@@ -368,9 +368,7 @@ def bracket_with(desk, *, refused, filled=None):
         with transaction.atomic():
             apply_report(report, session="", client_id=CLIENT_ID)
     if filled:
-        entry = orders[0]
-        origin = journal.Origin(actor=Actor.BROKER)
-        journal.record(entry.pk, sample("PARTIAL_FILL", quantity=Decimal(filled), perm_id=500), origin=origin)
+        execute(Order.objects.get(pk=orders[0].pk), quantity=filled)
     return orders
 
 
