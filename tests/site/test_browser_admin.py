@@ -156,6 +156,25 @@ def shoot(page, name):
         page.screenshot(path=Path(directory) / f"{name}.png", animations="disabled")
 
 
+def test_an_order_as_it_was_known(reviewer):
+    """From an event to what was known then, and by a time that is typed in."""
+    order = a_morning()
+    accepted = order.events.get(kind="ACCEPTED")
+    reviewer.goto(f"/admin/orders/order/{order.pk}/change/")
+
+    reviewer.locator(f"#event-{accepted.sequence}").get_by_role("link", name="as known then").click()
+
+    then = reviewer.locator("#then")
+    expect(then.get_by_role("heading", name="As it was known at")).to_be_visible()
+    expect(then.locator(".facts")).to_contain_text("New")
+    expect(then.get_by_text("Came on record later")).to_be_visible()
+    then.get_by_label("Time (UTC)").fill("2020-01-15T12:00:00.000")
+    then.get_by_role("button", name="Show").click()
+    expect(then.get_by_role("alert")).to_contain_text("was not on record at 2020-01-15T12:00:00")
+    then.get_by_role("link", name="back to now").click()
+    expect(then.get_by_role("heading", name="As it was known at an earlier time")).to_be_visible()
+
+
 def test_review_of_an_order(reviewer):
     order = a_morning()
     page = reviewer
