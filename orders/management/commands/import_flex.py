@@ -45,8 +45,8 @@ class Command(BaseCommand):
                 self._tell(path, outcome, dry_run=options["dry_run"])
         count = len(options["file"])
         if not options["dry_run"] and refused < count:
-            opened = statements.look().opened.total()
-            self.stdout.write(f"{opened:,} breaks opened" + (": see the work list in the admin" if opened else ""))
+            if opened := statements.look().opened.total():
+                self.stdout.write(self.style.WARNING(f"{opened:,} breaks opened: see the work list in the admin"))
         if refused:
             raise CommandError(f"{refused:,} of {count:,} files were refused", returncode=1)
         verb = "would be imported" if options["dry_run"] else "imported"
