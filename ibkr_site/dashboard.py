@@ -12,6 +12,7 @@ from accounts.display import badge
 from accounts.freshness import standing_of
 from accounts.history import GatewayStateChange
 from accounts.models import GatewaySession
+from audit.models import CheckpointRun, Verification
 from orders import presentation
 from orders.breaks.models import OPEN, Break
 from orders.models import Order
@@ -59,6 +60,8 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
         context["count_in_doubt"] = in_doubt.count()
         context["latest_orders"] = presentation.legs(Order.objects.order_by("-pk")[:LATEST])
         context["orders_not_at_rest"] = Order.objects.exclude(status__in=FINAL).count()
+        context["verification"] = Verification.objects.filter(scope="").order_by("-ended_at").first()
+        context["checkpoint"] = CheckpointRun.objects.first()
     if request.user.has_perm("orders.view_break"):
         breaks = Break.objects.filter(OPEN).order_by("severity", "opened_at")
         context["open_breaks"] = breaks[:SHOWN]

@@ -11,6 +11,7 @@ from django.urls import reverse
 from accounts.display import amount
 from accounts.models import AccountValue, Position
 from accounts.review import BoundedPaginator
+from audit.models import CheckpointRun, Verification
 from orders import intake, timeline
 from orders.models import Execution, Order, OrderEvent
 from orders.vocabulary import OrderStatus, OrderType, Side
@@ -485,6 +486,29 @@ def test_a_worker_that_fell_silent_is_not_shown_as_ready(browser):
     assert "has not reported for some seconds" in browser.get("/admin/accounts/gatewaysession/").content.decode()
 
 
+def test_first_page_says_when_the_trail_was_looked_at(browser):
+    text = browser.get("/admin/").content.decode()
+    assert "Not verified yet" in text
+    assert "No checkpoint was signed yet" in text
+
+    verified = {"began_at": MONDAY, "entries": 12}
+    Verification.objects.create(**verified, ended_at=MONDAY, verdict="INTACT")
+    CheckpointRun.objects.create(at=MONDAY, chains=2, entries=12)
+    text = browser.get("/admin/").content.decode()
+    assert "Intact: 12 entries verified at" in text
+    assert "Last checkpoint signed at" in text
+
+    found = ["<order 7>: event 2 was changed"]
+    Verification.objects.create(**verified, ended_at=MONDAY + timedelta(hours=1), verdict="REWRITTEN", findings=found)
+    one_order = MONDAY + timedelta(hours=2)  # says nothing of the whole
+    Verification.objects.create(**verified, ended_at=one_order, verdict="INTACT", scope="order 8")
+    CheckpointRun.objects.update(problem="the key cannot be read")
+    text = browser.get("/admin/").content.decode()
+    assert "Rewritten</strong>" in text
+    assert "&lt;order 7&gt;: event 2 was changed" in text
+    assert "the key cannot be read" in text
+
+
 def test_live_trading_is_said(browser, settings):
     settings.TRADING_MODE = "live"
 
@@ -504,7 +528,7 @@ def test_queries_do_not_grow_with_rows(browser, url):
         order_in("FILLED")
         order_in("IN_DOUBT")
 
-    assert count_queries(browser, url) == before <= 12
+    assert count_queries(browser, url) == before <= 14
 
 
 def test_queries_of_a_page_do_not_grow_with_its_story(browser):
