@@ -31,7 +31,7 @@ from tests.orders.builders import GATEWAY as NAME
 
 ZONE = ZoneInfo("America/New_York")
 STRANGER = 99  # another client of the same gateway
-SYMBOLS = ("AAPL", "MSFT", "NVDA")
+TRADED = ("AAPL", "MSFT", "NVDA")  # by our worker
 CENT = Decimal("0.01")
 
 
@@ -66,7 +66,7 @@ class DayGateway(Gateway):
 
     def __post_init__(self) -> None:
         everything = {listing.symbol: listing for listing in read_catalogue()}
-        self.catalogue = Catalogue([everything[symbol] for symbol in SYMBOLS])
+        self.catalogue = Catalogue([everything[symbol] for symbol in (*TRADED, "AMD")])
         self.written = Ledger(self.directory / "ledger.jsonl", self.clock.now)
         self.start()
 

@@ -5,6 +5,7 @@ of the last sync, a weekend, and a Monday on which orders fill while no worker r
 sync, reconciliation and import, the paper gateway's exchange, files and ledger; only the wire and the clocks are ours.
 """
 
+import io
 import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
@@ -22,11 +23,11 @@ from orders.breaks import reconciliation, runs
 from orders.breaks.models import OPEN, Break, ReconciliationRun
 from orders.breaks.ours import STANDINGS
 from orders.breaks.vocabulary import BreakKind, RunOutcome, Source
+from orders.flex.importing import import_file
 from orders.models import Commission, Execution, Order
 from orders.vocabulary import OrderStatus, OrderType, Side, TimeInForce
-from tests.model.long_day import SYMBOLS, ZONE, DayClock, DayGateway, DaySession
+from tests.model.long_day import TRADED, ZONE, DayClock, DayGateway, DaySession
 from tests.orders.builders import ACCOUNT, CLIENT_ID, GATEWAY, asked, placement, session_row
-from tests.orders.flex.conftest import bring, house  # noqa: F401 - fixtures
 from tests.orders.flex.files import of_trades, trade
 
 pytestmark = pytest.mark.django_db
@@ -59,14 +60,16 @@ class Days:
         self.link_down_while_orders_fill()
         self.trading(ticks=10)
         for symbol, below, quantity in (("AAPL", "0.97", 700), ("MSFT", "0.97", 90_000), ("NVDA", "0.9", 50)):
-            self.order(symbol, Side.BUY, quantity, limit=self.gateway.mark(symbol) * Decimal(below), good_till_cancel=True)
+            self.order(
+                symbol, Side.BUY, quantity, limit=self.gateway.mark(symbol) * Decimal(below), good_till_cancel=True
+            )
         self.order("NVDA", Side.BUY, 50, limit=self.gateway.mark("NVDA") * Decimal("0.9"))  # until midnight
         self.pass_by(MINUTE / 4)
         self.until(0, "23:30", tick=HOUR)
 
     def link_down_while_orders_fill(self) -> None:
         """1100, and 1102 a while later."""
-        for symbol in SYMBOLS:
+        for symbol in TRADED:
             mark = self.gateway.mark(symbol)
             self.order(symbol, Side.BUY, 40_000, limit=mark * Decimal("0.995"), good_till_cancel=True)
             self.order(symbol, Side.BUY, 300, limit=mark * Decimal("0.997"))
@@ -74,7 +77,7 @@ class Days:
         self.gateway.linked = False
         self.pass_by(30 * SECOND)
         told = Execution.objects.count()
-        for symbol in SYMBOLS:
+        for symbol in TRADED:
             self.gateway.move(symbol, "0.994")
         self.gateway.elsewhere("SELL", 70, "AAPL")
         for _ in range(4):
@@ -82,7 +85,7 @@ class Days:
         assert Execution.objects.count() == told  # nobody told of them
         self.gateway.linked = True
         self.pass_by(30 * SECOND)
-        assert Execution.objects.count() >= told + 2 * len(SYMBOLS) + 1
+        assert Execution.objects.count() >= told + 2 * len(TRADED) + 1
 
     def night(self) -> None:
         """The nightly restart, and midnight: what is executed in its last seconds nobody lists any more."""
@@ -111,13 +114,11 @@ class Days:
         self.gateway.start()
         self.until(2, "19:00", tick=HOUR)
         self.order("NVDA", Side.SELL, 60, limit=self.gateway.mark("NVDA") * Decimal("1.2"))
-        self.pass_by(MINUTE)
+        self.pass_by(MINUTE / 4)
 
     def monday(self) -> None:
         """No worker, from Sunday evening to Tuesday morning."""
-        assert self.worker is not None
-        self.gateway.drop()
-        self.worker = None
+        self.end_worker()
         self.nightly_restart(2)
         self.until(3, "10:00", tick=HOUR)
         for symbol in ("AAPL", "MSFT"):
@@ -132,6 +133,10 @@ class Days:
         self.trading(ticks=10)
         self.pass_by(6 * MINUTE)
         self.pass_by(6 * MINUTE)  # a look at a market that stands still
+
+    def end_worker(self) -> None:
+        self.gateway.drop()
+        self.worker = None
 
     def nightly_restart(self, day: int) -> None:
         self.until(day, "23:45", tick=HOUR)
@@ -194,16 +199,16 @@ class Days:
             self.pass_by(self.chance.choice((10, 30, 45)) * SECOND)
 
     def buy_or_sell(self) -> None:
-        self.order(self.chance.choice(SYMBOLS), self.chance.choice(list(Side)), self.chance.choice((100, 3_000, 9_000)))
+        self.order(self.chance.choice(TRADED), self.chance.choice(list(Side)), self.chance.choice((100, 3_000, 9_000)))
 
     def rest(self) -> None:
-        symbol, side = self.chance.choice(SYMBOLS), self.chance.choice(list(Side))
+        symbol, side = self.chance.choice(TRADED), self.chance.choice(list(Side))
         away = self.chance.randint(0, 12) * CENT
         limit = self.gateway.mark(symbol) + (-away if side is Side.BUY else away)
         self.order(symbol, side, self.chance.choice((100, 2_000, 20_000)), limit=limit)
 
     def elsewhere(self) -> None:
-        self.gateway.elsewhere("BUY", self.chance.choice((50, 4_000)), self.chance.choice(SYMBOLS))
+        self.gateway.elsewhere("BUY", self.chance.choice((50, 4_000)), self.chance.choice(TRADED))
 
     def withdraw(self) -> None:
         working = Order.objects.filter(status=OrderStatus.NEW, stamp__isnull=False, perm_id__isnull=False)
@@ -259,7 +264,7 @@ class Truth:
         return [
             f"{line['time']} {line['execId']} {line['side']} {line['quantity']} {line['symbol']} of {line['permId']}"
             for line in self.missing
-            if positions.get(line["symbol"], Decimal(0)) != gaps[line["symbol"]]
+            if positions.get(line["symbol"]) != gaps[line["symbol"]]
             or (self._is_ours(line) and line["permId"] not in orders)
         ]
 
@@ -336,21 +341,39 @@ def test_each_execution_is_on_record_or_has_its_break(seed, days):
     assert ReconciliationRun.objects.latest("pk").outcome == RunOutcome.COMPLETE
 
 
-def test_a_statement_brings_what_was_lost(days, bring):
+def test_a_statement_brings_what_was_lost(days):
     walk = days(1)
     walk.go()
-    lost = Truth(walk.gateway).missing
+    assert Truth(walk.gateway).missing
 
-    bring(statement(walk.gateway))
+    bring(walk.gateway)
     walk.pass_by(6 * MINUTE)
 
     truth = Truth(walk.gateway)
-    assert lost
     assert truth.missing == []
     assert (truth.unfounded(), truth.unnoticed()) == ([], [])
     assert {found.kind for found in truth.breaks} <= {BreakKind.MISSING_AT_BROKER, BreakKind.STATUS}
     costs = dict(Commission.objects.values_list("exec_id", "amount"))
     assert {line["execId"]: Decimal(line["commission"]) for line in truth.executed}.items() <= costs.items()
+
+
+def test_a_round_trip_elsewhere_while_nobody_looked_stands_in_the_statement_alone(days):
+    """No position tells of it, and the orders were never ours: the one thing that a break cannot say."""
+    walk = days(1)
+    walk.weekend()
+    walk.end_worker()
+    walk.until(3, "10:00", tick=4 * HOUR)
+    for side in ("BUY", "SELL"):
+        walk.gateway.elsewhere(side, 25, "AMD")
+    walk.tuesday()
+    lost = [line for line in Truth(walk.gateway).missing if line["symbol"] == "AMD"]
+
+    bring(walk.gateway)
+    walk.pass_by(6 * MINUTE)
+
+    truth = Truth(walk.gateway)
+    assert len(lost) >= 2
+    assert (truth.missing, truth.unfounded(), truth.unnoticed()) == ([], [], [])
 
 
 @pytest.mark.parametrize(("asks_before_midnight", "lost"), [(True, False), (False, True)])
@@ -376,12 +399,12 @@ def test_without_the_reconciliation_nobody_misses_mondays_executions(days):
     assert truth.unnoticed()
 
 
-def statement(gateway: DayGateway) -> bytes:
-    """All that was executed, as the broker's statement of these days tells it."""
+def bring(gateway: DayGateway) -> None:
+    """Import all that was executed, as the broker's statement of these days tells it."""
     lines = {line["execId"].rpartition(".")[0]: line for line in gateway.lines("execution")}
     listed = {listing.symbol: listing for listing in gateway.catalogue}
     days = sorted(_local(line) for line in lines.values())
-    return of_trades(
+    told = of_trades(
         *(
             trade(
                 symbol=line["symbol"],
@@ -405,6 +428,7 @@ def statement(gateway: DayGateway) -> bytes:
         toDate=f"{days[-1]:%Y%m%d}",
         whenGenerated=f"{days[-1]:%Y%m%d};235900",
     )
+    import_file(io.BytesIO(told), name="statement.xml", actor="user:reviewer")
 
 
 def _local(line) -> datetime:
