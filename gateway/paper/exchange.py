@@ -67,7 +67,9 @@ class Exchange:
     # Time
 
     def open(self) -> None:
-        """Quote all markets for the first time."""
+        """Quote all markets for the first time; what ended while the gateway was away does not trade any more."""
+        if self.today() != self.day:
+            self._end_day()
         for market in self.markets.values():
             self._floor.open(market)
         self._floor.settle()

@@ -9,7 +9,7 @@ Rules
 
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from datetime import time as time_of_day
 
 from django.db import Error, transaction
@@ -78,7 +78,7 @@ def _look(desk: Desk, hearing: Hearing) -> tuple[BrokerBook, OurBook, Comparison
     if status.state is not SessionState.READY:
         raise NotConnected(f"the session is {status.state}" + (f": {status.reason}" if status.reason else ""))
     scope = _scope(desk, status)
-    hearing.begin(connection=status.connection, since=datetime.now(UTC), read=lambda theirs: ours.read(theirs, scope))
+    hearing.begin(connection=status.connection, since=timezone.now(), read=lambda theirs: ours.read(theirs, scope))
     try:
         for query in QUERIES:
             desk.broker.ask(query, timeout=QUESTION_SECONDS, connection=status.connection)

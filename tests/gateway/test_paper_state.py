@@ -2,6 +2,7 @@
 
 import json
 import random
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import pytest
 
 from gateway.paper.catalogue import Catalogue, read_catalogue
 from gateway.paper.exchange import Exchange
-from gateway.paper.orders import Status
+from gateway.paper.orders import Status, StatusChanged
 from gateway.paper.records import exchange_record
 from gateway.paper.state import Store
 from tests.gateway.paper_process import PaperGateway, RawClient, ledger_lines, place_order
-from tests.gateway.trading import Floor
+from tests.gateway.trading import START, Floor
 
 D = Decimal
 
@@ -22,8 +23,9 @@ D = Decimal
 class KeptFloor(Floor):
     """A floor whose exchange is kept in a directory, committed after each call."""
 
-    def __init__(self, directory: Path, **options: object) -> None:
+    def __init__(self, directory: Path, *, now: datetime = START, **options: object) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
+        self.now = now
         self.exchange = Exchange(
             catalogue=read_catalogue(),
             accounts=tuple(self.exchange.accounts),
@@ -185,6 +187,22 @@ def test_midnight_between_two_runs(tmp_path: Path) -> None:
     assert held == {
         position.listing.symbol: position.quantity for position in floor.exchange.accounts["DU1000001"].holdings()
     }
+
+
+def test_a_day_order_does_not_outlive_a_midnight_that_nobody_ran(tmp_path: Path) -> None:
+    floor = KeptFloor(tmp_path)
+    floor.place(1, "BUY", 10, "LMT", limit="230")
+    floor.place(2, "BUY", 10, "LMT", limit="230", time_in_force="GTC")
+    floor.place(3, "BUY", 100)
+    floor.market().maker.fair = D("229")  # both would be filled at the opening
+    floor.store.note_prices()
+    floor.store.commit()
+
+    again = KeptFloor(tmp_path, now=floor.now + timedelta(days=1))
+
+    assert [(execution.order_id, execution.at) for execution in again.executions()] == [(2, again.now)]
+    assert {order.order_id for order in again.exchange.register.completed.values()} == {2}
+    assert any(isinstance(event, StatusChanged) and event.order.order_id == 1 for event in again.told)
 
 
 def test_a_new_account_joins_the_kept_ones(tmp_path: Path) -> None:

@@ -190,6 +190,8 @@ class Gateway:
 class Session:
     """One owner's session: a Broker whose wire is the gateway's deque. It notices the end of a connection late."""
 
+    hesitates: Sequence[float] = (0.0, 0.0, 2.0)  # seconds between two parts of an answer, by chance
+
     def __init__(self, gateway: Gateway, *, epoch: int, faults: float) -> None:
         self._gateway = gateway
         self._clock = gateway.clock
@@ -292,7 +294,7 @@ class Session:
         for report in self._answer(query):
             perm_ids.add(getattr(report, "perm_id", 0))
             self._apply(report)
-            self._clock.seconds += self._chance.choice((0.0, 0.0, 2.0))
+            self._clock.seconds += self._chance.choice(self.hesitates)
         self._apply(
             AnswerComplete(
                 connection=self.connection,
@@ -330,7 +332,7 @@ class Session:
 
     def _move(self, state: SessionState, *, offered: int = 0) -> None:
         self.state = state
-        self._book.apply(
+        self._apply(
             SessionChanged(
                 **_common(self.connection, at=self._clock.now()),
                 state=state,
