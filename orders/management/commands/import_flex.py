@@ -44,9 +44,9 @@ class Command(BaseCommand):
             else:
                 self._tell(path, outcome, dry_run=options["dry_run"])
         count = len(options["file"])
-        if not options["dry_run"] and refused < count:
-            if opened := statements.look().opened.total():
-                self.stdout.write(self.style.WARNING(f"{opened:,} breaks opened: see the work list in the admin"))
+        opened = 0 if options["dry_run"] or refused == count else statements.look().opened.total()
+        if opened:
+            self.stdout.write(self.style.WARNING(f"{opened:,} breaks opened: see the work list in the admin"))
         if refused:
             raise CommandError(f"{refused:,} of {count:,} files were refused", returncode=1)
         verb = "would be imported" if options["dry_run"] else "imported"
