@@ -275,6 +275,7 @@ FAULTS = [
         said={UNKNOWN},
         ends={"IN_DOUBT"},
         doubt=True,
+        then=lambda run, _found: run.house.proxy.cut(),  # the next connection is greeted in the right zone again
     ),
     Fault(
         name="an execution is corrected",
