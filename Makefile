@@ -24,7 +24,7 @@ run: $(VENV)/base.stamp ## start everything in the foreground: database, paper g
 test: $(VENV)/test.stamp ## run the tests; options in ARGS, e.g. make test ARGS="-k bracket"
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/faults $(ARGS)
 
-faults: $(VENV)/test.stamp ## break a running house in every named way, and at random a few times: about eight minutes
+faults: $(VENV)/test.stamp ## break a running house in every named way, and at random a few times: about five minutes
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/faults $(ARGS)
 
 soak: $(VENV)/test.stamp ## faults at every byte and with many seeds: SEEDS=200, or SOAK_MINUTES=60 (hours with both)
