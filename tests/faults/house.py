@@ -119,9 +119,10 @@ class Part:
         self.frozen = False
 
     def freeze(self) -> None:
-        """SIGSTOP to it and all that it started."""
-        os.killpg(self.pid, signal.SIGSTOP)
-        self.frozen = True
+        """SIGSTOP to it and all that it started, if it lives."""
+        if self.alive:
+            os.killpg(self.pid, signal.SIGSTOP)
+            self.frozen = True
 
     def thaw(self) -> None:
         if self.alive:
