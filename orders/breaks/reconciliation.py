@@ -40,6 +40,7 @@ def work(desk: Desk, hearing: Hearing) -> None:
     run = runs.take_up(desk.gateway)
     if run is None:
         return
+    _look_at_statements()
     try:
         reconcile(desk, hearing, run)
     except GatewayError as error:
@@ -52,9 +53,18 @@ def work(desk: Desk, hearing: Hearing) -> None:
         raise
 
 
+def _look_at_statements() -> None:
+    """The third side. It needs no broker, and what is wrong with it must not keep the broker from being asked."""
+    try:
+        statements.look()
+    except Error:
+        raise
+    except Exception:
+        log.exception("the imported statements could not be held against the record; they are looked at again")
+
+
 def reconcile(desk: Desk, hearing: Hearing, run: ReconciliationRun) -> None:
-    """Compare and keep. Raises: GatewayError, with nothing opened or closed of the broker's side."""
-    statements.look()
+    """Compare and keep. Raises: GatewayError, with nothing opened or closed."""
     theirs, mine, found = _look(desk, hearing)
     if comparison.news(found, mine):
         time.sleep(CONFIRM_SECONDS)

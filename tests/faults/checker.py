@@ -5,7 +5,7 @@ Rules
    never at the broker.
 2. Answers are matched by the reference that the client chose, so a database that lies is found out too.
 3. All broken invariants are reported together, each with its number in the list of docs/reliability.md.
-Not looked at here, because what they are about does not exist yet: I17 (audit chain), I20 (halt), I21 (grants).
+Not looked at here: I17 (the audit chain has tests of its own), I20 (halt) and I21 (grants), which do not exist yet.
 """
 
 import re
