@@ -10,7 +10,7 @@ from django.utils import timezone
 from gateway.errors import QueryTimedOut
 from gateway.reports import ContractFacts, Query, SessionState
 from orders import exposure
-from orders.breaks import closing, ours, reconciliation, runs
+from orders.breaks import closing, ours, reconciliation, runs, statements
 from orders.breaks.hearing import QUERIES
 from orders.breaks.models import AnchoredHolding, Break, PositionAnchor, ReconciliationRun
 from orders.models import Execution, Order
@@ -90,6 +90,19 @@ def test_orders_that_do_not_work_are_not_missing(reconcile, desk, status):
     reconcile()
 
     assert not Break.objects.filter(order=order).exists()
+
+
+def test_a_defect_about_statements_keeps_nobody_from_asking_the_broker(reconcile, desk, monkeypatch, caplog):
+    def defect():
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(statements, "look", defect)
+    order_in("NEW")
+
+    reconcile()
+
+    assert Break.objects.exists()
+    assert "could not be held against the record" in caplog.text
 
 
 @pytest.mark.parametrize(
