@@ -65,7 +65,7 @@ def fill(url: str, *, orders: int) -> None:
 
 def pages(orders: int) -> dict[str, str]:
     """What is asked for, by a name for people; `middle` is a cursor deep in the list."""
-    from orders.api.pages import Sort
+    from orders.api.v1.pages import Sort
     from orders.models import Execution, Order, OrderEvent, OrderRequest
 
     def middle(model: Any, column: str) -> str:

@@ -1,6 +1,6 @@
 """How a log line looks: `2026-03-02 14:30:03.123Z WARNING orders.dispatch: text`, in UTC whatever the zone.
 
-What is logged for a request carries its id: `… orders.placing: [id] text`.
+What is logged for a request carries its id: `… orders.api.guide.placing: [id] text`.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 from django.urls import include, path, re_path
 
-from orders.views import ExecutionViewSet, OrderEntryViewSet, PendingOrderViewSet
+from orders.api.guide.views import ExecutionViewSet, OrderEntryViewSet, PendingOrderViewSet
 
 urlpatterns = [
     re_path(r"^orders/?$", PendingOrderViewSet.as_view({"get": "list"}), name="orders"),
@@ -12,5 +12,5 @@ urlpatterns = [
     re_path(r"^order/stop/?$", OrderEntryViewSet.as_view({"post": "stop"}), name="order-stop"),
     re_path(r"^order/bracket/?$", OrderEntryViewSet.as_view({"post": "bracket"}), name="order-bracket"),
     re_path(r"^order/cancel/?$", OrderEntryViewSet.as_view({"post": "cancel"}), name="order-cancel"),
-    path("api/v1/", include("orders.api.urls")),
+    path("api/v1/", include("orders.api.v1.urls")),
 ]

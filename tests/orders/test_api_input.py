@@ -5,8 +5,14 @@ from decimal import Decimal
 
 import pytest
 
+from orders.api.guide.serializers import (
+    BracketOrderInput,
+    CancelInput,
+    LimitOrderInput,
+    MarketOrderInput,
+    StopOrderInput,
+)
 from orders.models import Order, OrderRequest
-from orders.serializers import BracketOrderInput, CancelInput, LimitOrderInput, MarketOrderInput, StopOrderInput
 from tests.orders.builders import session_row
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import BrokerAccount, GatewaySession
-from orders import pending
+from orders.api.guide import pending
 from orders.models import Order
 from tests.orders.builders import BRACKET, error, open_order, placed, session_row
 from tests.orders.factories import advance, order_in

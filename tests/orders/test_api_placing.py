@@ -139,7 +139,7 @@ def test_nobody_takes_it(client, settings):
 
 def test_while_the_session_is_away_the_wait_is_short(client, monkeypatch):
     session_row(state="DISCONNECTED")
-    monkeypatch.setattr("orders.placing.AWAY_SECONDS", 0.1)
+    monkeypatch.setattr("orders.api.guide.placing.AWAY_SECONDS", 0.1)
     began = timezone.now()
 
     response = post(client, "/order/limit", GOOD["/order/limit"])

@@ -58,6 +58,6 @@ def test_unknown_point_is_an_error(points):
 
 def test_every_point_stands_in_the_code():
     root = Path(kill_points.__file__).parents[1]
-    code = "".join(p.read_text() for folder in ("orders", "ibkr_site") for p in (root / folder).glob("*.py"))
+    code = "".join(p.read_text() for folder in ("orders", "ibkr_site") for p in (root / folder).rglob("*.py"))
 
     assert {name for name in kill_points.NAMES if f'reached("{name}")' not in code} == set()

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.core.management import call_command
 
-from orders import serializers
+from orders.api.guide import serializers
 
 GETS = ["/account", "/positions", "/orders", "/executions"]
 RECORD = ["orders", "requests", "events", "executions", "accounts", "snapshots", "breaks"]

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from orders import intake
-from orders.api import exports
+from orders.api.v1 import exports
 from orders.models import Execution, Order, OrderEvent, OrderRequest
 from tests.orders.factories import asked, at, charge, execute, order_in
 

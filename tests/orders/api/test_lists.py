@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accounts.models import AccountValue, BrokerAccount, Position
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
 from orders import intake
-from orders.api.pages import Sort
+from orders.api.v1.pages import Sort
 from orders.breaks import register
 from orders.breaks.books import Comparison, Point
 from orders.breaks.vocabulary import BreakKind, Source
@@ -737,7 +737,7 @@ def test_nothing_can_be_written(client, path, method):
 
 
 def test_a_question_that_takes_too_long_is_given_up(refused, monkeypatch):
-    monkeypatch.setattr("orders.api.views.asked_instant", lambda *_, **__: sleep())
+    monkeypatch.setattr("orders.api.v1.views.asked_instant", lambda *_, **__: sleep())
 
     status, code, detail = refused("/orders")
 

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from orders import ledger, stamps
+from orders import stamps
+from orders.api.guide import ledger
 from orders.models import Commission, Execution, Order
 from orders.totals import ExecutedTotal
 from orders.vocabulary import ExecutionSource

@@ -21,8 +21,8 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from orders.api.pages import Sort, bounded
-from orders.api.parameters import BadParameter
+from orders.api.v1.pages import Sort, bounded
+from orders.api.v1.parameters import BadParameter
 
 ROWS_AT_A_TIME = 1000
 CHUNK_SECONDS = 60

@@ -7,8 +7,8 @@ from rest_framework.serializers import Serializer
 
 from accounts import headers
 from accounts.schema import AS_OF, NOT_CONNECTED, problems
-from orders.answers import GONE
-from orders.serializers import (
+from orders.api.guide.answers import GONE
+from orders.api.guide.serializers import (
     BracketOrderInput,
     BracketPlacedOutput,
     CancelInput,

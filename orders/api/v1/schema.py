@@ -12,9 +12,9 @@ from drf_spectacular.utils import (
 )
 
 from accounts.schema import AS_OF
-from orders.api import serializers
-from orders.api.pages import MAX_LIMIT, TooSlow
-from orders.api.serializers import Refusal
+from orders.api.v1 import serializers
+from orders.api.v1.pages import MAX_LIMIT, TooSlow
+from orders.api.v1.serializers import Refusal
 
 Case = tuple[str, str, str, str]  # status, title, detail, code
 

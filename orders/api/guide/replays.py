@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from orders import answers, cancelling, intake, placing
-from orders.answers import Answer
+from orders import intake
+from orders.api.guide import answers, cancelling, placing
+from orders.api.guide.answers import Answer
 from orders.intake import Asked, Replay
 from orders.models import OrderRequest, RequestAnswer
 

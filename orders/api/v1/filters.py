@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from accounts.models import BrokerAccount
 from accounts.snapshots.models import AccountSnapshot
-from orders.api.parameters import PAGE_PARAMETERS, BadParameter, IdField, InstantField, refuse_unknown
+from orders.api.v1.parameters import PAGE_PARAMETERS, BadParameter, IdField, InstantField, refuse_unknown
 from orders.breaks.models import Break
 from orders.breaks.vocabulary import BreakKind
 from orders.models import Execution, Order, OrderEvent, OrderRequest

@@ -15,8 +15,9 @@ from typing import Any
 from django.conf import settings
 
 from accounts.freshness import chosen_account, standing
-from orders import answers, intake, kill_points, outcomes, tasks, waiting
-from orders.answers import Answer
+from orders import intake, kill_points, outcomes, tasks, waiting
+from orders.api.guide import answers
+from orders.api.guide.answers import Answer
 from orders.doorbell import ring
 from orders.errors import Paused
 from orders.intake import Asked, Leg, Placement

@@ -12,10 +12,10 @@ from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from accounts import headers
-from orders import cancelling, envelope, intake, ledger, pending, placing, replays, schema
-from orders.answers import Answer
-from orders.intake import Asked
-from orders.serializers import (
+from orders import intake
+from orders.api.guide import cancelling, envelope, ledger, pending, placing, replays, schema
+from orders.api.guide.answers import Answer
+from orders.api.guide.serializers import (
     BracketOrderInput,
     CancelInput,
     ExecutionQuery,
@@ -25,6 +25,7 @@ from orders.serializers import (
     PendingOrdersOutput,
     StopOrderInput,
 )
+from orders.intake import Asked
 
 
 class KeptRequests(GenericViewSet[Any]):

@@ -17,9 +17,9 @@ from accounts import headers
 from accounts.models import AccountValue, BrokerAccount, Position
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
 from orders import instants, knowledge
-from orders.api import exports, filters, rows, schema, serializers
-from orders.api.pages import Pages, bounded, sort_of
-from orders.api.parameters import BadParameter, refuse_unknown
+from orders.api.v1 import exports, filters, rows, schema, serializers
+from orders.api.v1.pages import Pages, bounded, sort_of
+from orders.api.v1.parameters import BadParameter, refuse_unknown
 from orders.breaks.models import Break, BreakEvent
 from orders.models import Order, OrderEvent
 

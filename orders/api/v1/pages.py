@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from orders import instants
-from orders.api.parameters import BadCursor, BadParameter
+from orders.api.v1.parameters import BadCursor, BadParameter
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

@@ -5,8 +5,9 @@ import logging
 from django.conf import settings
 
 from accounts.freshness import require_fresh
-from orders import answers, intake, journal, outcomes, tasks, waiting
-from orders.answers import Answer
+from orders import intake, journal, outcomes, tasks, waiting
+from orders.api.guide import answers
+from orders.api.guide.answers import Answer
 from orders.doorbell import ring
 from orders.intake import Asked
 from orders.models import Order

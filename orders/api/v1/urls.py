@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, re_path
 
-from orders.api import views
+from orders.api.v1 import views
 
 NUMBER = "[0-9]+"
 
