@@ -144,6 +144,11 @@ class Verification(models.Model):
     def __str__(self) -> str:
         return f"{self.verdict} at {self.ended_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def words(self) -> str:
+        """The verdict and the first thing that is wrong."""
+        return ": ".join([self.verdict, *self.findings[:1]])
+
 
 class CheckpointRun(models.Model):
     """When checkpoints were last signed and how that went. One row; no part of the trail."""

@@ -7,6 +7,7 @@ says what to do. Called from settings, so that no process, not even a shell, sta
 import ipaddress
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -131,6 +132,21 @@ def refuse_too_short(name: str, seconds: float, *, least: float) -> None:
     """What is asked for more often than that is a load on the gateway and tells nothing new."""
     if seconds < least:
         raise ImproperlyConfigured(f"{name}={seconds:g} is too short: {least:g} or more.")
+
+
+def refuse_unreachable_alarms(*, webhook: str, email_to: Sequence[str], email_url: str) -> None:
+    """Alarms say what is at stake: over the network they go encrypted, and to somewhere."""
+    if webhook:
+        address = urlsplit(webhook)
+        loopback = address.scheme == "http" and is_loopback(address.hostname or "")
+        if not address.hostname or not (address.scheme == "https" or loopback):
+            raise ImproperlyConfigured(
+                "ALARM_WEBHOOK_URL must be an https:// address, or http:// on this machine: alarms tell of orders."
+            )
+    if email_to and not email_url:
+        raise ImproperlyConfigured(
+            "ALARM_EMAIL_TO needs EMAIL_URL, the server that takes the mail: smtp+tls://user:password@mail.example:587."
+        )
 
 
 def _minutes(count: int) -> timedelta:
