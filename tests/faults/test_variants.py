@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 
+import psycopg
 import pytest
+from psycopg.errors import InsufficientPrivilege
 
 from tests.faults import proxy as wire
 from tests.faults.broken_worker import VARIANTS
@@ -90,6 +92,41 @@ def test_variant_is_caught(variant, broken_house):
 
     found = {line.partition(":")[0] for line in str(caught.value).splitlines()}
     assert found & invariants, str(caught.value)
+
+
+# What to change as the owner of the database, how to put it right again, and the verdict of the verifier.
+TAMPERING = {
+    "DIFFERS": (
+        "UPDATE orders_orderevent SET actor = 'user:nobody' WHERE order_id = {order} AND kind = 'SENT'",
+        "UPDATE orders_orderevent SET actor = '{actor}' WHERE order_id = {order} AND kind = 'SENT'",
+    ),
+    "REWRITTEN": (
+        "UPDATE audit_entry SET body = replace(body, 'SENT', 'KEPT') WHERE subject = 'order:{order}'",
+        "UPDATE audit_entry SET body = replace(body, 'KEPT', 'SENT') WHERE subject = 'order:{order}'",
+    ),
+}
+
+
+@pytest.mark.parametrize("verdict", TAMPERING)
+def test_tampering_is_caught(verdict, broken_house):
+    broken_house.heal()
+    run = Run(broken_house, verdict)
+    run.client.limit()
+    ((order, actor),) = [
+        (row["order_id"], row["actor"])
+        for row in broken_house.rows("SELECT * FROM orders_orderevent WHERE order_id > %s", run.orders_from)
+        if row["kind"] == "SENT"
+    ]
+    change, put_right = (statement.format(order=order, actor=actor) for statement in TAMPERING[verdict])
+    with psycopg.connect(broken_house.database_url) as application, pytest.raises(InsufficientPrivilege):
+        application.execute(change)
+
+    broken_house.execute(f"SET session_replication_role = replica; {change}")
+    with pytest.raises(Broken, match=f"I17: {verdict}"):
+        check(run)
+
+    broken_house.execute(f"SET session_replication_role = replica; {put_right}")
+    check(run)
 
 
 @pytest.mark.parametrize("scenario", sorted({scenario.__name__ for scenario, _ in SCENARIOS.values()}))
