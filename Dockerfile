@@ -24,4 +24,4 @@ WORKDIR /app
 USER ibkr
 VOLUME /data
 EXPOSE 8000
-CMD ["sh", "-c", "exec granian --interface wsgi --no-ws --log-level error --host \"$HOST\" --port \"$PORT\" --workers \"${WEB_WORKERS:-2}\" --blocking-threads \"${WEB_THREADS:-8}\" ibkr_site.wsgi:application"]
+CMD ["sh", "-c", "exec granian --interface wsgi --no-ws --http 1 --http1-buffer-size 65536 --log-level error --host \"$HOST\" --port \"$PORT\" --workers \"${WEB_WORKERS:-2}\" --blocking-threads \"${WEB_THREADS:-8}\" ibkr_site.wsgi:application"]

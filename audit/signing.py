@@ -15,7 +15,7 @@ from pathlib import Path
 
 from audit import chain as chains
 from audit.merkle import Tree
-from audit.models import Chain, CheckpointRun, Entry
+from audit.models import Chain, CheckpointRun, Entry, SignedChain
 from audit.note import BadNote, Checkpoint, Signer, Verifier, split
 from audit.sinks import Signed, Sink, SinkFailed
 
@@ -64,6 +64,12 @@ class Notary:
             problems += self._keep(signed)
         for problem in problems:
             log.critical("checkpoints: %s", problem)
+        SignedChain.objects.bulk_create(
+            [SignedChain(chain=each.checkpoint.chain, note=each.note) for each in signed],
+            update_conflicts=True,
+            unique_fields=["chain"],
+            update_fields=["note"],
+        )
         now = datetime.now(UTC)
         entries = sum(each.checkpoint.size for each in signed)
         CheckpointRun.objects.update_or_create(
