@@ -9,4 +9,10 @@ class AccountsConfig(AppConfig):
     def import_models(self) -> None:
         super().import_models()
         from accounts import history  # noqa: F401
+        from accounts.halts import models as halts  # noqa: F401
         from accounts.snapshots import models  # noqa: F401
+
+    def ready(self) -> None:
+        from accounts.halts import automatic
+
+        automatic.begin()
