@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from accounts.diagnosis import ADVICE, CRITICAL_AFTER, Diagnosis, Finding, diagnose
 from accounts.freshness import standing
 from accounts.halts import stop_file, switch
-from accounts.halts.models import Halt, Scope
+from accounts.halts.models import Scope
 from accounts.models import GatewaySession
 from alarms.models import OPEN as ALARMS_OPEN
 from alarms.models import UNACKNOWLEDGED, Alarm
@@ -53,7 +53,7 @@ class AlarmFacts(serializers.Serializer[Any]):
     kinds = serializers.DictField(child=serializers.IntegerField(), help_text="how many are open, by kind")
 
 
-class HaltFacts(serializers.Serializer[Halt]):
+class HaltFacts(serializers.Serializer[Any]):
     """A halt that is on."""
 
     scope = serializers.ChoiceField(Scope.values)

@@ -68,7 +68,7 @@ class HaltViewSet(GenericViewSet[Any]):
     filter_backends = ()
 
     def get_serializer_class(self) -> type[serializers.Serializer[Any]]:
-        return HaltInput if self.request and self.request.method == "POST" else HaltOutput
+        return HaltInput if self.action == "create" else HaltOutput
 
     @extend_schema(
         operation_id="list_halts",
