@@ -13,6 +13,7 @@ COPY --from=packages /opt/venv /opt/venv
 COPY manage.py /app/
 COPY ibkr_site /app/ibkr_site
 COPY accounts /app/accounts
+COPY alarms /app/alarms
 COPY audit /app/audit
 COPY orders /app/orders
 COPY gateway /app/gateway
