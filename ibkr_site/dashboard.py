@@ -13,6 +13,7 @@ from accounts.freshness import standing_of
 from accounts.history import GatewayStateChange
 from accounts.models import GatewaySession
 from audit.models import CheckpointRun, Verification
+from ibkr_site import today
 from orders import presentation
 from orders.breaks.models import OPEN, Break
 from orders.models import Order
@@ -54,6 +55,13 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
         context["gateway_sessions"] = [_session(row) for row in GatewaySession.objects.order_by("pk")]
         context["next_pause"] = settings.GATEWAY_CALENDAR.following(clock.database_now())
     if request.user.has_perm("orders.view_order"):
+        now = clock.database_now()
+        context["orders_today"] = today.orders(now)
+        context["orders_by_status"] = [
+            (word, OrderStatus(word).label, count) for word, count in context["orders_today"].counts.items()
+        ]
+        if request.user.has_perm("orders.view_execution"):
+            context["fills_today"] = today.fills(now)
         # All but the latest orders are read from the small index of orders that are not at rest.
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).order_by("-pk")
         context["orders_in_doubt"] = in_doubt[:SHOWN]
