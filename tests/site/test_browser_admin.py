@@ -14,12 +14,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 from playwright.sync_api import Error, expect, sync_playwright
 
 from accounts.models import GatewaySession
 from accounts.snapshots.models import AccountSnapshot
+from audit.models import Entry
+from audit.note import Signer
+from audit.signing import Notary
 from orders import intake
 from orders.breaks import register
 from orders.breaks.books import Comparison, Point
@@ -342,6 +345,109 @@ def test_every_list_leads_to_pages(reviewer, path):
 
     expect(reviewer.locator("#content-main")).to_be_visible()
     assert urlsplit(reviewer.url).path.endswith("/change/")
+
+
+@pytest.fixture
+def notary(tmp_path, settings):
+    signer = Signer("test/orders", bytes(32))
+    settings.AUDIT_PUBLIC_KEYS = tmp_path / "public_keys"
+    settings.AUDIT_PUBLIC_KEYS.write_text(f"{signer.verifier}\n")
+    return Notary(signer, [signer.verifier], [], memory=tmp_path / "last_signed")
+
+
+def in_scheme(page, scheme, path):
+    """The page in light or dark."""
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/admin/")
+    page.evaluate(f"localStorage.setItem('_x_adminTheme', '\"{scheme}\"')")
+    page.goto(path)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_first_page_tells_of_today(reviewer, scheme):
+    for status in ("FILLED", "FILLED", "CANCELED", "REJECTED", "NEW"):
+        order_in(status)
+    execute(order_in("NEW", side=Side.SELL), quantity=4)
+
+    in_scheme(reviewer, scheme, "/admin/")
+
+    orders, fills = reviewer.locator("#orders-today"), reviewer.locator("#fills-today")
+    expect(orders.get_by_role("heading")).to_have_text("Orders today (UTC): 6")
+    expect(orders.get_by_role("link", name="Filled 2")).to_be_visible()
+    expect(orders.locator("rect")).to_have_count(4)
+    expect(fills.get_by_role("heading")).to_have_text("Fills today (UTC): 3")
+    expect(fills.get_by_role("link", name="sell 1")).to_be_visible()
+    shoot(reviewer, f"first-page-{scheme}")
+    orders.get_by_role("link", name="Filled 2").click()
+    expect(reviewer.locator("#result_list tbody tr")).to_have_count(2)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_story_of_a_bracket_and_its_badge(reviewer, notary, scheme):
+    entry, stop, target = bracket(order_ref="swing_0042")
+    entry = advance(advance(entry, "SENT"), "ACCEPTED")
+    entry = execute(entry, quantity=4)
+    notary.sign()
+    reviewer.set_viewport_size({"width": 1320, "height": 1400})
+    path = f"/admin/orders/order/{entry.pk}/change/"
+
+    in_scheme(reviewer, scheme, path)
+
+    expect(reviewer.locator(".badge-verified")).to_contain_text("Verified up to entry")
+    expect(reviewer.locator(".steps li")).to_have_count(4)
+    expect(reviewer.locator(".steps li").nth(1)).to_contain_text("ms later")
+    legs = reviewer.locator("section", has=reviewer.get_by_role("heading", name="All legs of the request"))
+    expect(legs.locator("tbody tr")).to_have_count(3)
+    expect(legs.locator("tr[aria-current]")).to_contain_text("(this one)")
+    for leg in (stop, target):
+        expect(legs.locator(f'a[href="/admin/orders/order/{leg.pk}/change/"]')).to_be_visible()
+    shoot(reviewer, f"order-{scheme}")
+
+    raw = reviewer.locator("#event-4 .raw-fields")
+    expect(raw).to_be_hidden()
+    reviewer.locator("#event-4 details.raw summary").focus()
+    reviewer.keyboard.press("Enter")
+    expect(raw).to_be_visible()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(
+            "UPDATE orders_orderevent SET actor = 'mallory' WHERE order_id = %s AND sequence = 4", [entry.pk]
+        )
+        cursor.execute("SET session_replication_role = origin")
+    reviewer.goto(path)
+    expect(reviewer.locator(".badge-broken")).to_be_visible()
+    expect(reviewer.get_by_role("alert")).to_contain_text("(order event): the record says something else now")
+    shoot(reviewer, f"order-broken-{scheme}")
+
+
+def test_a_text_from_right_to_left_turns_nothing_but_itself(reviewer):
+    reference = "\N{RIGHT-TO-LEFT OVERRIDE}\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}txt.exe"
+    order = advance(advance(order_in("RECEIVED", order_ref=reference), "SENT"), "REJECTED", reason=reference)
+
+    reviewer.goto(f"/admin/orders/order/{order.pk}/change/")
+
+    cell = reviewer.locator(".facts dd", has_text=reference).first
+    expect(cell).to_be_visible()
+    assert cell.evaluate("cell => getComputedStyle(cell).unicodeBidi") == "isolate"
+    words = reviewer.locator("#event-3 p", has_text=reference)
+    assert words.evaluate("text => getComputedStyle(text).unicodeBidi") == "isolate"
+    expect(reviewer.locator("pre").first).to_contain_text(r'"order_ref": "\u202e')
+    reviewer.set_viewport_size({"width": 1320, "height": 1400})
+    shoot(reviewer, "order-right-to-left")
+
+
+def test_an_export_is_a_file_and_stands_in_the_trail(reviewer):
+    order_in("FILLED", order_ref="=cmd()")
+    reviewer.goto("/admin/")
+
+    with reviewer.expect_download() as download:
+        reviewer.evaluate("location.href = '/api/v1/orders?format=csv'")
+
+    text = Path(download.value.path()).read_text()
+    assert download.value.suggested_filename == "orders.csv"
+    assert "'=cmd()" in text
+    assert Entry.objects.filter(chain="site", kind="export").count() == 1
 
 
 def test_a_hostile_reference_stays_text(reviewer):
