@@ -147,6 +147,11 @@ class Verification(models.Model):
     def __str__(self) -> str:
         return f"{self.verdict} at {self.ended_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def words(self) -> str:
+        """The verdict and the first thing that is wrong."""
+        return ": ".join([self.verdict, *self.findings[:1]])
+
 
 class SignedChain(models.Model):
     """The last checkpoint of each chain, to be shown beside an order. No part of the trail: the note is signed."""

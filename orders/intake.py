@@ -25,8 +25,8 @@ from orders.outcomes import CONNECTION_FAILED
 from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
 UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
-# What the session's pacing lets through, with room for its own questions.
-SENT_PER_SECOND = 40
+# Of what the session's pacing lets through: the session has questions of its own.
+OURS_TO_SEND = 0.87
 # Of the time a request waits, so that the last in the queue is still answered.
 BACKLOG_SHARE = 0.75
 
@@ -231,7 +231,7 @@ def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -
 
 def refuse_overload(messages: int) -> None:
     """Raises: Overloaded, when what waits cannot be sent within a request's wait. Called before anything is stored."""
-    seconds = (exposure.backlog() + messages) / SENT_PER_SECOND
+    seconds = (exposure.backlog() + messages) / (settings.IB_MESSAGES_PER_SECOND * OURS_TO_SEND)
     if seconds > settings.PLACEMENT_WAIT_SECONDS * BACKLOG_SHARE:
         raise Overloaded(retry_after=math.ceil(seconds))
 

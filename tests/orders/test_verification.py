@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
+from alarms.models import Alarm
 from audit import chain as chains
 from audit.models import Chain, CheckpointRun, Entry, Verification
 from audit.note import Signer
@@ -541,6 +542,7 @@ def test_the_nightly_verification_leaves_a_row(nightly, caplog):
 
     assert Verification.objects.get().verdict == "INTACT"
     assert "CRITICAL" not in [record.levelname for record in caplog.records]
+    assert not Alarm.objects.exists()
 
 
 def test_the_nightly_verification_raises_an_alarm(nightly, caplog):
@@ -554,6 +556,8 @@ def test_the_nightly_verification_raises_an_alarm(nightly, caplog):
     (alarm,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert f"order {order.pk}: reason is x, its events say" in alarm.getMessage()
     assert Verification.objects.get().verdict == "DIFFERS"
+    raised = Alarm.objects.get()
+    assert (raised.kind, raised.text) == ("TRAIL", Verification.objects.get().words)
     with transaction.atomic(), connection.cursor() as cursor:  # the record has to add up after a test
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("UPDATE orders_order SET reason = '' WHERE id = %s", [order.pk])
