@@ -178,8 +178,9 @@ def test_an_order_as_it_was_known(reviewer):
     expect(then.get_by_role("heading", name="As it was known at an earlier time")).to_be_visible()
 
 
-def test_review_of_an_order(reviewer):
+def test_review_of_an_order(reviewer, notary):
     order = a_morning()
+    notary.sign()
     page = reviewer
 
     page.goto("/admin/")
