@@ -1,6 +1,6 @@
 """The admin's pages of API keys: which there are, and the forms for who may manage them.
 
-A secret is in the answer to the form that made it, and nowhere else: that page is not to be kept by a browser.
+A secret is in the answer to the form that made it, and nowhere else; no page of the admin is kept by a browser.
 """
 
 from dataclasses import dataclass
@@ -107,9 +107,7 @@ class ApiKeyAdmin(ReviewAdmin):
             "opts": self.model._meta,
             "media": self.media,
         }
-        response = render(request, "access/key.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return render(request, "access/key.html", context)
 
     @admin.display(description="is")
     def standing(self, key: ApiKey) -> str:
