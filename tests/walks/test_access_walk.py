@@ -83,6 +83,7 @@ def test_two_keys_trade_in_two_accounts_and_do_not_meet(guarded):
     )
     ((actor,),) = actors
     assert actor == f"key:{ours.headers['Authorization'].split('_')[1]}"
+    assert guarded.rows("SELECT count(DISTINCT key_id) FROM accounts_apikeyuse WHERE address = '127.0.0.1'") >= [(2,)]
 
 
 def test_without_a_key_only_health_answers(guarded):
