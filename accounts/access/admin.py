@@ -17,7 +17,7 @@ from accounts.access.models import ApiKey
 from accounts.display import moment
 from accounts.review import ReviewAdmin
 
-PERMISSION = "accounts.manage_api_keys"
+PERMISSION = "accounts.manage_apikeys"
 
 
 @dataclass(frozen=True, slots=True)

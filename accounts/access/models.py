@@ -37,14 +37,14 @@ class ApiKey(models.Model):
 
     class Meta:
         verbose_name = "API key"
-        permissions = [("manage_api_keys", "Can create, rotate and revoke API keys")]
+        permissions = [("manage_apikeys", "Can create, rotate and revoke API keys")]
         triggers = [pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete), NO_TRUNCATE]
 
     def __str__(self) -> str:
         return f"{self.id} ({self.name})"
 
 
-class ApiGrant(models.Model):
+class ApiKeyGrant(models.Model):
     """A key may do this in that account. Fixed when the key is made."""
 
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="grants", db_index=False)
@@ -52,7 +52,7 @@ class ApiGrant(models.Model):
     account = models.CharField(max_length=20, help_text="the broker's account, or * for every one")
 
     class Meta:
-        verbose_name = "API grant"
+        verbose_name = "API key grant"
         constraints = [
             # Read for every request, by its first column.
             models.UniqueConstraint(fields=["key", "scope", "account"], name="one_row_per_grant"),

@@ -13,7 +13,7 @@ from django.db.models.functions import Concat, Now
 from accounts import clock
 from accounts.access import credentials, networks
 from accounts.access.credentials import Credential
-from accounts.access.models import ALL, ApiGrant, ApiKey, Scope
+from accounts.access.models import ALL, ApiKeyGrant, ApiKey, Scope
 from audit.record import record_site
 
 LONGEST_OVERLAP = timedelta(days=7)
@@ -51,7 +51,7 @@ class Found:
 
 def find(key_id: str) -> Found | None:
     """The key as it stands now, in one query."""
-    granted = ApiGrant.objects.filter(key=OuterRef("pk")).values(pair=Concat("scope", Value(" "), "account"))
+    granted = ApiKeyGrant.objects.filter(key=OuterRef("pk")).values(pair=Concat("scope", Value(" "), "account"))
     row = ApiKey.objects.filter(pk=key_id).annotate(pairs=ArraySubquery(granted), read_at=Now()).first()
     if row is None:
         return None
@@ -87,7 +87,7 @@ def create(
             created_by=actor,
             expires_at=expires_at,
         )
-        ApiGrant.objects.bulk_create(ApiGrant(key=key, scope=scope, account=account) for scope, account in rows)
+        ApiKeyGrant.objects.bulk_create(ApiKeyGrant(key=key, scope=scope, account=account) for scope, account in rows)
         granted = [f"{scope} {account}" for scope, account in rows]
         expiry = expires_at.isoformat() if expires_at else ""
         facts = {"key": key.pk, "name": name, "grants": granted, "networks": allowed, "expires_at": expiry}

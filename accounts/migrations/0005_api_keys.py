@@ -30,7 +30,18 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'API key',
-                'permissions': [('manage_api_keys', 'Can create, rotate and revoke API keys')],
+                'permissions': [('manage_apikeys', 'Can create, rotate and revoke API keys')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ApiKeyGrant',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scope', models.CharField(choices=[('read', 'Read'), ('trade', 'Trade'), ('cancel', 'Cancel')], max_length=8)),
+                ('account', models.CharField(help_text="the broker's account, or * for every one", max_length=20)),
+            ],
+            options={
+                'verbose_name': 'API key grant',
             },
         ),
         migrations.CreateModel(
@@ -46,18 +57,6 @@ class Migration(migrations.Migration):
                 'verbose_name': 'API key use',
             },
         ),
-        migrations.CreateModel(
-            name='ApiGrant',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scope', models.CharField(choices=[('read', 'Read'), ('trade', 'Trade'), ('cancel', 'Cancel')], max_length=8)),
-                ('account', models.CharField(help_text="the broker's account, or * for every one", max_length=20)),
-                ('key', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='grants', to='accounts.apikey')),
-            ],
-            options={
-                'verbose_name': 'API grant',
-            },
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='apikey',
             trigger=pgtrigger.compiler.Trigger(name='no_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='863bad1d585fdede57768f5866eb6a7d99be6e0f', operation='DELETE', pgid='pgtrigger_no_delete_f5f17', table='accounts_apikey', when='BEFORE')),
@@ -67,25 +66,30 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'the record cannot be truncated';", hash='3931f288a923a84bcdf8989e3091bed3f9083b83', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_48b92', table='accounts_apikey', when='BEFORE')),
         ),
         migrations.AddField(
+            model_name='apikeygrant',
+            name='key',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='grants', to='accounts.apikey'),
+        ),
+        migrations.AddField(
             model_name='apikeyuse',
             name='key',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='uses', to='accounts.apikey'),
         ),
         migrations.AddConstraint(
-            model_name='apigrant',
+            model_name='apikeygrant',
             constraint=models.UniqueConstraint(fields=('key', 'scope', 'account'), name='one_row_per_grant'),
         ),
         migrations.AddConstraint(
-            model_name='apigrant',
+            model_name='apikeygrant',
             constraint=models.CheckConstraint(condition=models.Q(('scope__in', ['read', 'trade', 'cancel'])), name='scope_is_known'),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='apigrant',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='7b31b114fa2b7ee9c205dea0c8557f0102f74051', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_685a4', table='accounts_apigrant', when='BEFORE')),
+            model_name='apikeygrant',
+            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='f15611fc1db7157288d88aefc696747430595c71', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_86ca6', table='accounts_apikeygrant', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='apigrant',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'the record cannot be truncated';", hash='195c343156f71f83fb5da3d4826904299823e280', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_26a6d', table='accounts_apigrant', when='BEFORE')),
+            model_name='apikeygrant',
+            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'the record cannot be truncated';", hash='1aa002196c93477b0a2ef502c94bc27bab797c83', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_582f7', table='accounts_apikeygrant', when='BEFORE')),
         ),
         migrations.AddConstraint(
             model_name='apikeyuse',

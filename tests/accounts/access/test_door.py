@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.access import authentication, credentials, register, tally
-from accounts.access.models import ApiGrant, ApiKey, ApiKeyUse, Scope
+from accounts.access.models import ApiKeyGrant, ApiKey, ApiKeyUse, Scope
 from accounts.models import AccountValue
 from audit.models import Draft
 from orders.models import Order, OrderRequest
@@ -223,7 +223,7 @@ def test_each_change_is_in_the_site_chain_and_no_secret_is_anywhere(new_key):
         ("api key rotated", "user:bob", key.pk),
         ("api key revoked", "user:carol", key.pk),
     ]
-    stored = str([*ApiKey.objects.values(), *ApiGrant.objects.values(), *site_chain()])
+    stored = str([*ApiKey.objects.values(), *ApiKeyGrant.objects.values(), *site_chain()])
     for secret in (header["Authorization"].rpartition("_")[2], second.secret):
         assert secret not in stored
 
