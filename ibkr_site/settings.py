@@ -138,6 +138,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "csp",
     "pgtrigger",
     "audit",
     "accounts",
@@ -146,6 +147,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ibkr_site.request_context.RequestContextMiddleware",
+    "ibkr_site.browser_headers.BrowserHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -273,6 +275,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "href": "/static/review/favicon.svg", "type": "image/svg+xml"}],
     "ENVIRONMENT": "ibkr_site.dashboard.trading_mode",
     "DASHBOARD_CALLBACK": "ibkr_site.dashboard.at_a_glance",
+    "GLOBAL_CALLBACK": "ibkr_site.dashboard.colours",
     "SIDEBAR": {"navigation": "ibkr_site.dashboard.navigation"},
 }
 
