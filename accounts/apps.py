@@ -9,4 +9,10 @@ class AccountsConfig(AppConfig):
     def import_models(self) -> None:
         super().import_models()
         from accounts import history  # noqa: F401
+        from accounts.logins import models as logins  # noqa: F401
         from accounts.snapshots import models  # noqa: F401
+
+    def ready(self) -> None:
+        from accounts.logins import watching
+
+        watching.watch()

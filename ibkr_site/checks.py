@@ -143,3 +143,22 @@ def refuse_unreadable_statements(*, time_zone: str, megabytes: int) -> None:
         raise ImproperlyConfigured(f"FLEX_TIME_ZONE={time_zone} is no time zone: use a name like America/New_York.")
     if megabytes < 1:
         raise ImproperlyConfigured(f"FLEX_MAX_MEGABYTES={megabytes} lets no statement pass: use 1 or more.")
+
+
+def refuse_weak_logins(*, trading_mode: str, second_factor: str) -> None:
+    """Real money is behind more than a password."""
+    refuse_unknown_choice("ADMIN_SECOND_FACTOR", second_factor, choices=("optional", "required"))
+    if trading_mode == "live" and second_factor != "required":
+        raise ImproperlyConfigured(
+            "ADMIN_SECOND_FACTOR=optional is refused with TRADING_MODE=live: unset it, and set up a second factor at "
+            "the first login or with manage.py second_factor enrol USER."
+        )
+
+
+def refuse_endless_sessions(*, idle: int, lifetime: int) -> None:
+    """Whoever leaves the admin open is logged out, sooner or later."""
+    if not 60 <= idle <= lifetime <= 7 * 24 * 3600:
+        raise ImproperlyConfigured(
+            f"ADMIN_IDLE_SECONDS={idle} and ADMIN_SESSION_SECONDS={lifetime}: the first is 60 or more and not above "
+            "the second, which is at most a week (604800)."
+        )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 
 from ibkr_site import checks
 from ibkr_site.environment import Environment
@@ -139,6 +140,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "pgtrigger",
     "audit",
     "accounts",
@@ -154,7 +158,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "accounts.logins.guard.AdminGuard",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -212,6 +218,20 @@ DATABASES = {
         },
     }
 }
+
+# --- Logins of the admin -------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["accounts.logins.lockout.CountingBackend", "django.contrib.auth.backends.ModelBackend"]
+ADMIN_SECOND_FACTOR = env("ADMIN_SECOND_FACTOR", default="required" if TRADING_MODE == "live" else "optional")
+checks.refuse_weak_logins(trading_mode=TRADING_MODE, second_factor=ADMIN_SECOND_FACTOR)
+SECOND_FACTOR_REQUIRED = ADMIN_SECOND_FACTOR == "required"
+OTP_TOTP_ISSUER = "IBKR Order Gateway"
+SESSION_COOKIE_AGE = env.int("ADMIN_IDLE_SECONDS", default=30 * 60)
+SESSION_LIFETIME_SECONDS = env.int("ADMIN_SESSION_SECONDS", default=12 * 3600)
+checks.refuse_endless_sessions(idle=SESSION_COOKIE_AGE, lifetime=SESSION_LIFETIME_SECONDS)
+SESSION_SAVE_EVERY_REQUEST = True  # each one puts the idle time off
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 
 # --- Behind TLS ----------------------------------------------------------------------------------------------------
 
@@ -276,6 +296,8 @@ UNFOLD = {
     "ENVIRONMENT": "ibkr_site.dashboard.trading_mode",
     "DASHBOARD_CALLBACK": "ibkr_site.dashboard.at_a_glance",
     "GLOBAL_CALLBACK": "ibkr_site.dashboard.colours",
+    "LOGIN": {"form": "accounts.logins.forms.LoginForm"},
+    "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("second-factor-enrol")}]},
     "SIDEBAR": {"navigation": "ibkr_site.dashboard.navigation"},
 }
 

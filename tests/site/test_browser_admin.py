@@ -18,6 +18,8 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
+from django_otp.oath import totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import Error, expect, sync_playwright
 
 from accounts.models import GatewaySession
@@ -405,6 +407,31 @@ def test_a_script_that_gets_into_a_page_does_not_run(chromium, live_server):
     assert answer({}) == "owned"
     assert answer({"Content-Security-Policy": policy}) == "safe"
     context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_second_factor_is_set_up_and_asked_for(reviewer, theme):
+    reviewer.emulate_media(color_scheme=theme)
+    reviewer.goto("/admin/second-factor/enrol/")
+    expect(reviewer.locator(".qr-code svg")).to_be_visible()
+    shoot(reviewer, f"admin-second-factor-{theme}")
+    device = TOTPDevice.objects.get()
+    reviewer.get_by_label("Code").fill(f"{totp(device.bin_key):06d}")
+    reviewer.get_by_role("button", name="Use it from now on").click()
+    codes = reviewer.locator(".codes code")
+    expect(codes).to_have_count(10)
+    recovery = codes.first.inner_text()
+    shoot(reviewer, f"admin-recovery-codes-{theme}")
+
+    reviewer.context.clear_cookies()
+    reviewer.goto("/admin/")
+    reviewer.get_by_label("Username").fill("reviewer")
+    reviewer.get_by_label("Password").fill(PASSWORD)
+    reviewer.get_by_role("button", name="Log in").click()
+    reviewer.get_by_label("Code").fill(recovery)
+    reviewer.get_by_role("button", name="Go on").click()
+
+    expect(reviewer.get_by_role("heading", name="Broker session")).to_be_visible()
 
 
 def test_swagger_ui(page):
