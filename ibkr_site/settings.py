@@ -48,6 +48,9 @@ DATABASE_URL = env("DATABASE_URL", default=None) or read_secret(
 # For first_start alone, which is run as the owner of the tables: the address under which the other processes come.
 DATABASE_APP_URL = env("DATABASE_APP_URL", default="")
 REDIS_URL = env("REDIS_URL", default=None) or read_secret(DATA_DIR / "redis_url", default="redis://127.0.0.1:6379/0")
+for name, url in (("DATABASE_URL", DATABASE_URL), ("DATABASE_APP_URL", DATABASE_APP_URL), ("REDIS_URL", REDIS_URL)):
+    checks.refuse_unreadable_address(name, url)
+    checks.refuse_known_password(name, url)
 if urlsplit(DATABASE_URL).scheme not in ("postgres", "postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must start with postgres://: only PostgreSQL can guard the trail.")
 
@@ -111,8 +114,11 @@ AUDIT_SECONDS = env.float("AUDIT_SECONDS", default=60.0)
 
 # --- Django --------------------------------------------------------------------------------------------------------
 
+checks.refuse_weak_secret("SECRET_KEY", env("SECRET_KEY", default=""), embedded=EMBEDDED_POSTGRES)
 SECRET_KEY = env("SECRET_KEY", default=None) or generated_secret(DATA_DIR / "secret_key")
 DEBUG = env.bool("DEBUG", default=False)
+checks.refuse_debug_in_the_open(debug=DEBUG, trading_mode=TRADING_MODE, host=HOST)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "ibkr_site.error_pages.ErrorPageFilter"
 # The loopback names stay, for health checks; a page elsewhere that points its own name here is still refused.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.list("ALLOWED_HOSTS", default=[])]
 CSRF_FAILURE_VIEW = "ibkr_site.problems.csrf_failure"
@@ -147,6 +153,7 @@ INSTALLED_APPS = [
     "audit",
     "accounts",
     "orders",
+    "ibkr_site",
 ]
 
 MIDDLEWARE = [
@@ -361,15 +368,20 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# --- Logging: one readable line per event, on stderr, in UTC ------------------------------------------------------
+# --- Logging: one line per event, on stderr, in UTC ------------------------------------------------------
 
+LOG_FORMAT = env("LOG_FORMAT", default="console")
+checks.refuse_unknown_choice("LOG_FORMAT", LOG_FORMAT, choices=("console", "json"))
 LOG_LEVEL = env("LOG_LEVEL", default="INFO").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"with_traceback": {"()": "ibkr_site.log_lines.WithTraceback"}},
-    "formatters": {"line": {"()": "ibkr_site.log_lines.UtcFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "console": {"()": "ibkr_site.log_lines.ConsoleFormatter"},
+        "json": {"()": "ibkr_site.log_lines.JsonFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # Django's own handlers mail admins and print in another format.
