@@ -13,9 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection, connections
+from django.urls import reverse
 from django.utils import timezone
+from django_otp.oath import totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import Error, expect, sync_playwright
 
 from accounts.access import credentials
@@ -48,6 +52,8 @@ QUIET = (
     "--disable-sync",
 )
 PASSWORD = "correct horse battery"
+VIOLATIONS = """document.addEventListener("securitypolicyviolation", event =>
+    window.violated(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`))"""
 PATIENCE_MS = 20_000  # a busy machine renders slowly
 
 
@@ -94,6 +100,9 @@ def page(chromium, live_server):
         if response.status >= 400:
             troubles.append(f"{response.status} {response.url}")
 
+    # Chromium tells of most violations in the console; this tells of all.
+    context.expose_function("violated", lambda what: troubles.append(f"violates the policy: {what}"))
+    context.add_init_script(VIOLATIONS)
     context.on("request", look_at_request)
     context.on("response", look_at_response)
     page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
@@ -463,6 +472,77 @@ def test_a_hostile_reference_stays_text(reviewer):
         reviewer.goto(f"/admin/orders/order/{path}")
         expect(reviewer.get_by_text(reference, exact=True).first).to_be_visible()
         assert "owned" not in reviewer.title()
+
+
+LISTS = sorted(model._meta.label_lower.replace(".", "/") for model in admin.site._registry)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_of_the_admin_does_what_its_policy_forbids(reviewer, theme):
+    """Every list and its filters, a row of each, the forms of users and groups."""
+    a_morning()
+    reviewer.emulate_media(color_scheme=theme)
+    user = User.objects.get(username="reviewer").pk
+    pages = [f"/admin/{name}/" for name in LISTS]
+    pages += ["/admin/auth/user/add/", f"/admin/auth/user/{user}/password/", "/admin/auth/group/add/"]
+    pages += [f"/admin/auth/user/{user}/delete/", "/admin/password_change/"]
+    pages.append(reverse("admin:orders_fleximport_import_statement"))
+
+    for path in pages:
+        reviewer.goto(path)
+        expect(reviewer.locator("html.dark")).to_have_count(1 if theme == "dark" else 0)
+        filters = reviewer.locator("#changelist a", has_text="Filters")
+        if filters.count():
+            filters.first.click()
+            expect(reviewer.locator("#changelist-filter")).to_be_visible()
+        first = reviewer.locator("#result_list tbody th a")
+        if first.count():
+            reviewer.goto(first.first.get_attribute("href"))
+            expect(reviewer.locator("#content-main")).to_be_visible()
+    shoot(reviewer, f"admin-last-{theme}")
+
+
+def test_a_script_that_gets_into_a_page_does_not_run(chromium, live_server):
+    """What a browser does under the admin's policy, however the script came in."""
+    context = chromium.new_context(base_url=live_server.url)
+    page = context.new_page()
+    policy = context.request.get("/admin/login/").headers["content-security-policy"]
+    hostile = "<title>safe</title><script>document.title = 'owned'</script><p onclick=\"document.title = 'owned'\">me"
+
+    def answer(headers):
+        page.route("**/hostile", lambda route: route.fulfill(content_type="text/html", body=hostile, headers=headers))
+        page.goto("/hostile")
+        page.get_by_text("me").click()
+        return page.title()
+
+    assert answer({}) == "owned"
+    assert answer({"Content-Security-Policy": policy}) == "safe"
+    context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_second_factor_is_set_up_and_asked_for(reviewer, theme):
+    reviewer.emulate_media(color_scheme=theme)
+    reviewer.goto("/admin/second-factor/enrol/")
+    expect(reviewer.locator(".qr-code svg")).to_be_visible()
+    shoot(reviewer, f"admin-second-factor-{theme}")
+    device = TOTPDevice.objects.get()
+    reviewer.get_by_label("Code").fill(f"{totp(device.bin_key):06d}")
+    reviewer.get_by_role("button", name="Use it from now on").click()
+    codes = reviewer.locator(".codes code")
+    expect(codes).to_have_count(10)
+    recovery = codes.first.inner_text()
+    shoot(reviewer, f"admin-recovery-codes-{theme}")
+
+    reviewer.context.clear_cookies()
+    reviewer.goto("/admin/")
+    reviewer.get_by_label("Username").fill("reviewer")
+    reviewer.get_by_label("Password").fill(PASSWORD)
+    reviewer.get_by_role("button", name="Log in").click()
+    reviewer.get_by_label("Code").fill(recovery)
+    reviewer.get_by_role("button", name="Go on").click()
+
+    expect(reviewer.get_by_role("heading", name="Broker session")).to_be_visible()
 
 
 def test_swagger_ui(page):
