@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
 
 from accounts import clock
+from accounts.halts import switch
 from orders import events, exposure, journal, kill_points, risk, stamps, trail
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
@@ -69,7 +70,7 @@ class Placement:
 
 
 def place(asked: Asked, placement: Placement) -> OrderRequest:
-    """Persist the request and its orders; DENIED ones when a limit speaks against them.
+    """Persist the request and its orders; DENIED ones when a halt or a limit speaks against them.
 
     Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
     """
@@ -77,6 +78,8 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
     sides = [leg.side for leg in placement.legs]
     working = exposure.working_orders(placement.account, placement.symbol)
     breach = risk.breach(placement.symbol, sides, working=working)
+    if halted := switch.reason_against(account=placement.account, symbol=placement.symbol, actor=asked.actor):
+        breach = risk.Breach(halted)
     try:
         with transaction.atomic():
             request = _persist(asked)
