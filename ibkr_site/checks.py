@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts import calendar
+from accounts.access.networks import Network, network
 from accounts.calendar import Calendar, Kind, Window
 from gateway.times import zone
 
@@ -31,13 +32,44 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_open_network(*, host: str, trust_network: bool) -> None:
-    """There is no authentication yet: whoever reaches the port can trade."""
-    if not is_loopback(host) and not trust_network:
+def refuse_open_network(*, host: str, api_auth: str, trust_network: bool, https: bool, trading_mode: str) -> None:
+    """Without keys whoever reaches the port can trade; with keys, who listens on the way can, where nothing is
+    encrypted. A network can be trusted not to do either, but not with real money and no keys."""
+    refuse_unknown_choice("API_AUTH", api_auth, choices=("loopback", "keys"))
+    if is_loopback(host):
+        return
+    if api_auth == "loopback" and trading_mode == "live":
         raise ImproperlyConfigured(
-            f"HOST={host} would let anyone who reaches this machine place orders without a password: "
-            "use HOST=127.0.0.1, or set TRUST_NETWORK=on when a firewall or a proxy stands in front."
+            f"HOST={host} would let others on the network trade real money without a key: set API_AUTH=keys, or use "
+            "HOST=127.0.0.1."
         )
+    if api_auth == "loopback" and not trust_network:
+        raise ImproperlyConfigured(
+            f"HOST={host} would let anyone who reaches this machine place orders without a key: set API_AUTH=keys, or "
+            "use HOST=127.0.0.1. TRUST_NETWORK=on is for the inner network of containers."
+        )
+    if api_auth == "keys" and not https and not trust_network:
+        raise ImproperlyConfigured(
+            f"HOST={host} would have API keys sent in the clear: put a proxy with TLS in front and set HTTPS=on, or "
+            "TRUST_NETWORK=on where nobody else is on the network."
+        )
+
+
+def networks(name: str, texts: Sequence[str]) -> tuple[Network, ...]:
+    """Addresses and ranges that a variable lists."""
+    try:
+        return tuple(network(text) for text in texts)
+    except ValueError as problem:
+        raise ImproperlyConfigured(f"{name}: {problem}: use an address or a range like 10.0.0.0/8.") from problem
+
+
+def refuse_wrong_throttles(*, per_address: float, per_key: float, burst_seconds: float) -> None:
+    """A number that lets nobody in would look like an outage."""
+    for name, value in (("THROTTLE_PER_ADDRESS", per_address), ("THROTTLE_PER_KEY", per_key)):
+        if not (value == 0 or 1 <= value <= 100_000):
+            raise ImproperlyConfigured(f"{name}={value:g} must be 0, for no limit, or 1 to 100000 requests a second.")
+    if not 1 <= burst_seconds <= 3600:
+        raise ImproperlyConfigured(f"THROTTLE_BURST_SECONDS={burst_seconds:g} must lie between 1 and 3600.")
 
 
 def refuse_mode_mismatch(*, trading_mode: str, ib_port: int | None, account: str) -> None:

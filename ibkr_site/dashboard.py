@@ -48,7 +48,11 @@ SECTIONS = {
         ("Positions", "pie_chart", "accounts.position"),
         ("Snapshots", "show_chart", "accounts.accountsnapshot"),
     ],
-    "Access": [("Users", "person", "auth.user"), ("Groups", "group", "auth.group")],
+    "Access": [
+        ("Users", "person", "auth.user"),
+        ("Groups", "group", "auth.group"),
+        ("API keys", "key", "accounts.apikey"),
+    ],
 }
 
 

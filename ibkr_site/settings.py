@@ -29,7 +29,11 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 HOST = env("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
-checks.refuse_open_network(host=HOST, trust_network=env.bool("TRUST_NETWORK", default=False))
+API_AUTH = env("API_AUTH", default="loopback")
+TRUST_NETWORK = env.bool("TRUST_NETWORK", default=False)
+HTTPS = env.bool("HTTPS", default=False)
+# Only what these say of the client's address is believed.
+TRUSTED_PROXIES = checks.networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
 WEB_WORKERS = env.int("WEB_WORKERS", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=8)
 WORKER_THREADS = env.int("WORKER_THREADS", default=16)
@@ -61,6 +65,9 @@ PAPER_GATEWAY = not (env("IB_HOST", default=None) or env("IB_PORT", default=None
 IB_HOST = env("IB_HOST", default="127.0.0.1")
 IB_CLIENT_ID = env.int("IB_CLIENT_ID", default=17)
 IB_ACCOUNT = env("IB_ACCOUNT", default="")
+checks.refuse_open_network(
+    host=HOST, api_auth=API_AUTH, trust_network=TRUST_NETWORK, https=HTTPS, trading_mode=TRADING_MODE
+)
 checks.refuse_mode_mismatch(
     trading_mode=TRADING_MODE,
     ib_port=env.int("IB_PORT", default=None),
@@ -233,7 +240,6 @@ DATABASES = {
 
 # --- Behind TLS ----------------------------------------------------------------------------------------------------
 
-HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -252,19 +258,31 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["ibkr_site.rendering.NumberRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "ibkr_site.rendering.OneFormat",
     # An admin's session cookie is no API login.
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": ["ibkr_site.browser_safety.NotFromElsewhere"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.access.authentication.Door"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "ibkr_site.browser_safety.NotFromElsewhere",
+        "accounts.access.permission.Granted",
+    ],
     "EXCEPTION_HANDLER": "ibkr_site.problems.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "COERCE_DECIMAL_TO_STRING": False,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
+# Requests a second, of all web processes together; 0 for any number. Unlimited where nobody else can come.
+THROTTLE_PER_ADDRESS = env.float("THROTTLE_PER_ADDRESS", default=0.0 if API_AUTH == "loopback" else 200.0)
+THROTTLE_PER_KEY = env.float("THROTTLE_PER_KEY", default=0.0 if API_AUTH == "loopback" else 100.0)
+THROTTLE_BURST_SECONDS = env.float("THROTTLE_BURST_SECONDS", default=5.0)
+checks.refuse_wrong_throttles(
+    per_address=THROTTLE_PER_ADDRESS, per_key=THROTTLE_PER_KEY, burst_seconds=THROTTLE_BURST_SECONDS
+)
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "IBKR Order Gateway",
     "DESCRIPTION": "Place, follow and audit orders at Interactive Brokers.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],  # what there is to be asked is no secret
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

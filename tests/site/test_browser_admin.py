@@ -18,6 +18,9 @@ from django.db import connection, connections
 from django.utils import timezone
 from playwright.sync_api import Error, expect, sync_playwright
 
+from accounts.access import credentials
+from accounts.access import register as key_register
+from accounts.access.models import ApiKey, ApiKeyUse, Scope
 from accounts.models import GatewaySession
 from accounts.snapshots.models import AccountSnapshot
 from audit.models import Entry
@@ -29,6 +32,7 @@ from orders.breaks.books import Comparison, Point
 from orders.breaks.models import PositionAnchor
 from orders.breaks.vocabulary import BreakKind, Severity, Source
 from orders.vocabulary import OrderType, Side
+from tests.orders.builders import session_row
 from tests.orders.factories import advance, asked, at, bracket, broker_account, execute, external_order, order_in, place
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -465,6 +469,44 @@ def test_swagger_ui(page):
     page.goto("/docs")
 
     expect(page.locator(".swagger-ui .info .title")).to_contain_text("IBKR Order Gateway")
+
+
+def test_swagger_ui_sends_a_key(page, settings):
+    settings.API_AUTH = "keys"
+    session_row()
+    key, credential = key_register.create(name="notebook", grants={Scope.READ: ["*"]}, actor="SYSTEM")
+    page.goto("/docs")
+
+    page.get_by_role("button", name="Authorize").first.click()
+    page.get_by_label("auth-bearer-value").fill(credential.text)
+    page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply credentials").click()
+    page.screenshot(path="/tmp/auth.png")
+    page.get_by_role("button", name="Close").click()
+    page.locator("#operations-Orders_and_executions-executions, [id$='-executions']").first.click()
+    page.get_by_role("button", name="Try it out").click()
+    with page.expect_response("**/executions*") as heard:
+        page.get_by_role("button", name="Execute").click()
+
+    assert heard.value.status == 200
+    assert heard.value.request.header_value("authorization") == f"Bearer {credential.text}"
+    assert ApiKeyUse.objects.get().key == key
+
+
+def test_a_key_is_made_and_shown_once(reviewer):
+    reviewer.goto("/admin/accounts/apikey/")
+    reviewer.get_by_role("link", name="Create a key").click()
+    reviewer.get_by_label("Name").fill("notebook")
+    reviewer.get_by_label("May read in").fill("*")
+    reviewer.get_by_role("button", name="Create", exact=True).click()
+
+    secret = reviewer.locator("#secret").inner_text()
+    assert credentials.parse(secret).matches(ApiKey.objects.get().digest)
+    reviewer.get_by_role("link", name="To the key").click()
+    expect(reviewer.get_by_text("notebook").first).to_be_visible()
+    assert secret not in reviewer.content()
+    reviewer.get_by_role("link", name="Revoke").click()
+    reviewer.get_by_role("button", name="Revoke").click()
+    expect(reviewer.get_by_text("revoked", exact=True).first).to_be_visible()
 
 
 def test_redoc(page):

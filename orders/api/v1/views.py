@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpResponseBase
 from rest_framework.exceptions import NotFound
 from rest_framework.renderers import BaseRenderer
@@ -15,6 +15,8 @@ from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from accounts import headers
+from accounts.access.callers import Caller, caller_of
+from accounts.access.models import Scope
 from accounts.models import AccountValue, BrokerAccount, Position
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
 from audit.access import origin
@@ -29,7 +31,10 @@ from orders.vocabulary import Actor
 
 
 class RecordViewSet(GenericViewSet[Any]):
-    """A list and a page per row. `sorts` are the times a list can be ordered by, the first being that of recording."""
+    """A list and a page per row. `sorts` are the times a list can be ordered by, the first being that of recording.
+
+    `account` is the column with the account that a row belongs to: the others' rows are not there.
+    """
 
     content_negotiation_class = exports.Formats
     filter_backends = (filters.StrictFilters,)
@@ -39,6 +44,7 @@ class RecordViewSet(GenericViewSet[Any]):
     detail_class: ClassVar[type[Serializer[Any]]]
     noun: ClassVar[str]  # plural
     sorts: ClassVar[tuple[str, ...]]
+    account: ClassVar[str] = "account"
     detail_parameters: ClassVar[Sequence[str]] = ()
     instant: datetime | None = None  # that was asked about, in lists
 
@@ -56,7 +62,7 @@ class RecordViewSet(GenericViewSet[Any]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with bounded() as now:
             self.instant = asked_instant(request, now=now)
-            found = self.filter_queryset(self.get_queryset())
+            found = self.filter_queryset(self.granted())
             if request.accepted_renderer.format != "json":
                 return self._export(request, found, now=now)
             page = self.shown(self.paginate_queryset(found) or [])
@@ -70,12 +76,19 @@ class RecordViewSet(GenericViewSet[Any]):
             facts = self.facts(self.get_object(), now=now)
             return Response(self.get_serializer(facts).data, headers=headers.as_of(self.instant or now))
 
+    def granted(self) -> QuerySet[Any]:
+        """The rows that are there for who asks."""
+        return self.get_queryset().filter(self.granted_to(caller_of(self.request)))
+
+    def granted_to(self, caller: Caller) -> Q:
+        return caller.within(Scope.READ, self.account)
+
     def facts(self, row: Any, *, now: datetime) -> Any:
         """What the page of a row shows."""
         return row
 
     def get_object(self) -> Any:
-        found = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        found = self.granted().filter(pk=self.kwargs["pk"]).first()
         if found is None:
             raise NotFound(f"There is no {self.noun.removesuffix('s')} {self.kwargs['pk']}.")
         return found
@@ -135,10 +148,14 @@ class RequestRecordViewSet(RecordViewSet):
     def get_queryset(self) -> QuerySet[Any]:
         return rows.requests(self.instant)
 
+    def granted_to(self, caller: Caller) -> Q:
+        return rows.requests_within(caller.accounts(Scope.READ), actor=caller.actor)
+
 
 @schema.EVENTS
 class EventRecordViewSet(RecordViewSet):
     noun = "events"
+    account = "order__account"
     sorts = ("recorded_at",)
     filterset_class = filters.EventFilters
     list_class = serializers.EventRecord
@@ -164,6 +181,7 @@ class ExecutionRecordViewSet(RecordViewSet):
 @schema.ACCOUNTS
 class AccountRecordViewSet(RecordViewSet):
     noun = "accounts"
+    account = "pk"
     sorts = ("first_seen_at",)
     filterset_class = filters.AccountFilters
     list_class = serializers.AccountRecord
