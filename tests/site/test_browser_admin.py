@@ -217,6 +217,7 @@ def test_review_of_an_order(reviewer, notary):
     page.keyboard.press("Enter")
     expect(rows).to_have_count(1)
 
+    page.set_viewport_size({"width": 1320, "height": 1600})
     rows.get_by_role("link").first.click()
     expect(page.locator(".timeline > li")).to_have_count(5)
     raw = page.locator("#event-4 .raw-fields")
@@ -224,7 +225,6 @@ def test_review_of_an_order(reviewer, notary):
     page.locator("#event-4").get_by_text("The broker's message: execDetails (11)").click()
     expect(raw).to_be_visible()
     expect(raw).to_contain_text(order.executions.order_by("pk").first().exec_id)
-    page.set_viewport_size({"width": 1320, "height": 1250})
     shoot(page, "admin-order")
 
 
