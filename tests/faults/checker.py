@@ -190,8 +190,9 @@ class Findings:
             why = {e["order_id"]: e["payload"]["doubts"] for e in self.events if e["kind"] == "STILL_IN_DOUBT"}
             yield f"I6: orders {doubtful} are IN_DOUBT, which this case does not allow: {why}"
         for pk in doubtful:
-            if not self.house.logged(f"order {pk} is in doubt"):
-                yield f"I6: order {pk} is IN_DOUBT and no alarm was logged"
+            raised = "SELECT id FROM alarms_alarm WHERE kind = 'IN_DOUBT' AND subject = %s AND cleared_at IS NULL"
+            if not self.house.rows(raised, f"order:{pk}"):
+                yield f"I6: order {pk} is IN_DOUBT and no alarm is open"
 
     def _every_fill_once(self) -> Iterator[str]:
         rows = self.house.rows(

@@ -260,10 +260,6 @@ class House:
                 return part
         raise AssertionError("no worker is connected")
 
-    def logged(self, text: str) -> bool:
-        """Whether a worker wrote that into its log, ever."""
-        return any(text in self.parts[name].log_text() for name in WORKERS)
-
     def logged_line(self, *texts: str) -> bool:
         """Whether a worker wrote a line with all of these into its log, ever."""
         lines = [line for name in WORKERS for line in self.parts[name].log_text().splitlines()]
