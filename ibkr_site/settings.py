@@ -241,7 +241,7 @@ WHITENOISE_USE_FINDERS = True
 DATABASES = {
     "default": {
         **env.db_url_config(DATABASE_URL),
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "ibkr_site.postgres",
         # A thread keeps its connection: no pool to wait for, and what ends with its thread is closed with it.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,  # a restarted server costs a look, not a failed request

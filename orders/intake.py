@@ -9,7 +9,7 @@ Rules
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -69,8 +69,8 @@ class Placement:
     valid_for: timedelta
 
 
-def place(asked: Asked, placement: Placement) -> OrderRequest:
-    """Persist the request and its orders; DENIED ones when a halt or a limit speaks against them.
+def place(asked: Asked, placement: Placement) -> list[Order]:
+    """Persist the request and its orders, which are returned; DENIED ones when a halt or a limit speaks against them.
 
     Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
     """
@@ -83,13 +83,13 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
     try:
         with transaction.atomic():
             request = _persist(asked)
-            valid_until = request.received_at + placement.valid_for  # one moment for all legs
-            for leg in placement.legs:
-                _receive(request, placement, leg, breach=breach, valid_until=valid_until)
+            draft = journal.Draft(now=request.received_at)  # one moment for all legs
+            orders = [_receive(request, placement, leg, breach=breach, draft=draft) for leg in placement.legs]
+            draft.write()
             kill_points.reached("web.in_transaction")
     except IntegrityError:
         raise _seen_before(asked) from None
-    return request
+    return orders
 
 
 def request_cancel(asked: Asked, *, perm_id: int, client_id: int, within: Q | None = None) -> OrderRequest:
@@ -244,7 +244,7 @@ def refuse_overload(messages: int) -> None:
 
 
 def _receive(
-    request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None, valid_until: datetime
+    request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None, draft: journal.Draft
 ) -> Order:
     terms = {
         "request": request,
@@ -257,10 +257,10 @@ def _receive(
         "order_ref": placement.order_ref,
         "stamp": stamps.new_stamp(),
         "received_at": request.received_at,
-        "valid_until": valid_until,
+        "valid_until": request.received_at + placement.valid_for,
     }
     quantity, limit_price, stop_price = placement.quantity, leg.limit_price, leg.stop_price
     event: events.Event = events.Received(quantity=quantity, limit_price=limit_price, stop_price=stop_price)
     if breach is not None:
         event = events.Denied(quantity=quantity, limit_price=limit_price, stop_price=stop_price, reason=breach.reason)
-    return journal.open_order(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))
+    return draft.open(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))
