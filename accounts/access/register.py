@@ -13,7 +13,7 @@ from django.db.models.functions import Concat, Now
 from accounts import clock
 from accounts.access import credentials, networks
 from accounts.access.credentials import Credential
-from accounts.access.models import ALL, ApiKeyGrant, ApiKey, Scope
+from accounts.access.models import ALL, ApiKey, ApiKeyGrant, Scope
 from audit.record import record_site
 
 LONGEST_OVERLAP = timedelta(days=7)

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.access import authentication, credentials, register, tally
-from accounts.access.models import ApiKeyGrant, ApiKey, ApiKeyUse, Scope
+from accounts.access.models import ApiKey, ApiKeyGrant, ApiKeyUse, Scope
 from accounts.models import AccountValue
 from audit.models import Draft
 from orders.models import Order, OrderRequest
