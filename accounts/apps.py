@@ -6,11 +6,15 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Accounts"
 
-    def ready(self) -> None:
-        from accounts.access import schema  # noqa: F401 - its extension registers itself
-
     def import_models(self) -> None:
         super().import_models()
         from accounts import history  # noqa: F401
         from accounts.access import models as access_models  # noqa: F401
+        from accounts.logins import models as logins  # noqa: F401
         from accounts.snapshots import models  # noqa: F401
+
+    def ready(self) -> None:
+        from accounts.access import schema  # noqa: F401 - its extension registers itself
+        from accounts.logins import watching
+
+        watching.watch()

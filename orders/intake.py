@@ -126,7 +126,7 @@ def refuse(asked: Asked, *, reason: str, status_code: int) -> OrderRequest:
 def repeat(
     asked: Asked, first: OrderRequest, *, status_code: int, body: dict[str, Any], about: Order | None = None
 ) -> OrderRequest:
-    """Persist a request that came again under its key and was answered as the first one was. `about`: as in `answer`."""
+    """Persist a request that came again under its key, answered as the first one. `about`: as in `answer`."""
     refusal = f"Not done again: repeats request {first.pk}"
     return _persist_answered(asked, refusal=refusal, status_code=status_code, body=body, about=about)
 
@@ -164,7 +164,7 @@ def answer(
     settled: bool = True,
     about: Order | None = None,
 ) -> RequestAnswer:
-    """Keep what the client was told. `about`: the order in whose chain it belongs, the first where there are several."""
+    """Keep what the client was told. `about`: the order in whose chain it belongs, the first of several."""
     row = _answer(request, status_code=status_code, body=body, settled=settled)
     trail.insert_answer(row, about=about)
     return row

@@ -284,11 +284,11 @@ def test_a_request_without_a_proper_id_gets_one(client, given):
 
 
 def test_log_lines_name_the_request(client, caplog):
-    from ibkr_site.log_lines import UtcFormatter
+    from ibkr_site.log_lines import ConsoleFormatter
 
     lines = []
     handler = logging.Handler()
-    handler.emit = lambda record: lines.append(UtcFormatter().format(record))
+    handler.emit = lambda record: lines.append(ConsoleFormatter().format(record))
     logger = logging.getLogger("ibkr_site.request_context")
     logger.addHandler(handler)
     try:

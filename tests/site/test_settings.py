@@ -303,3 +303,33 @@ def test_statements_that_could_not_be_read_are_refused(variables, named):
 
 def test_statements_that_can_be_read():
     checks.refuse_unreadable_statements(time_zone="Europe/Zurich", megabytes=1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "factor", "refused"),
+    [
+        ("paper", "optional", None),
+        ("paper", "required", None),
+        ("live", "required", None),
+        ("live", "optional", "ADMIN_SECOND_FACTOR=optional is refused with TRADING_MODE=live"),
+        ("paper", "off", "ADMIN_SECOND_FACTOR=off is unknown"),
+    ],
+)
+def test_real_money_is_behind_a_second_factor(mode, factor, refused):
+    if refused is None:
+        checks.refuse_weak_logins(trading_mode=mode, second_factor=factor)
+    else:
+        with pytest.raises(ImproperlyConfigured, match=refused):
+            checks.refuse_weak_logins(trading_mode=mode, second_factor=factor)
+
+
+@pytest.mark.parametrize(
+    ("idle", "lifetime", "fine"),
+    [(1800, 43200, True), (60, 60, True), (59, 100, False), (200, 100, False), (60, 700_000, False)],
+)
+def test_sessions_end(idle, lifetime, fine):
+    if fine:
+        checks.refuse_endless_sessions(idle=idle, lifetime=lifetime)
+    else:
+        with pytest.raises(ImproperlyConfigured, match=f"ADMIN_IDLE_SECONDS={idle}"):
+            checks.refuse_endless_sessions(idle=idle, lifetime=lifetime)

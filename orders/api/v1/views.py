@@ -1,4 +1,5 @@
-"""GET /api/v1/…: check what was asked, read the rows, render them. Nothing here writes."""
+"""GET /api/v1/…: check what was asked, read the rows, render them. Nothing here writes, but that an export is an entry
+in the site's chain before its first row leaves."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,12 +19,15 @@ from accounts.access.callers import Caller, caller_of
 from accounts.access.models import Scope
 from accounts.models import AccountValue, BrokerAccount, Position
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
+from audit.access import origin
+from audit.record import record_site
 from orders import instants, knowledge
 from orders.api.v1 import exports, filters, rows, schema, serializers
 from orders.api.v1.pages import Pages, bounded, sort_of
 from orders.api.v1.parameters import BadParameter, refuse_unknown
 from orders.breaks.models import Break, BreakEvent
 from orders.models import Order, OrderEvent
+from orders.vocabulary import Actor
 
 
 class RecordViewSet(GenericViewSet[Any]):
@@ -106,6 +110,9 @@ class RecordViewSet(GenericViewSet[Any]):
             shown=self.shown,
             name=self.noun,
         )
+        asked = {name: ",".join(request.query_params.getlist(name)) for name in request.query_params}
+        details = {"list": self.noun, "format": request.accepted_renderer.format, "asked": asked, **origin(request)}
+        record_site("export", Actor.API, details)
         return self._dated(response, now)
 
     def _dated(self, response: HttpResponseBase, now: datetime) -> HttpResponseBase:
