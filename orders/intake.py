@@ -2,20 +2,20 @@
 
 Rules
 1. Whatever names an order endpoint is persisted, refusals with their reason.
-2. A key names one request for ever: the same key again is answered, never done again.
+2. An idempotency key names one request of an actor for ever: the same key again is answered, never done again.
 3. A cancellation is taken back only if it was not sent; a placement, see orders.withdrawal.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from accounts import clock
 from accounts.halts import switch
@@ -23,7 +23,7 @@ from orders import events, exposure, journal, kill_points, risk, stamps, trail
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
-from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
+from orders.vocabulary import FINAL, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
 UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 # Of what the session's pacing lets through: the session has questions of its own.
@@ -69,8 +69,8 @@ class Placement:
     valid_for: timedelta
 
 
-def place(asked: Asked, placement: Placement) -> OrderRequest:
-    """Persist the request and its orders; DENIED ones when a halt or a limit speaks against them.
+def place(asked: Asked, placement: Placement) -> list[Order]:
+    """Persist the request and its orders, which are returned; DENIED ones when a halt or a limit speaks against them.
 
     Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
     """
@@ -83,23 +83,23 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
     try:
         with transaction.atomic():
             request = _persist(asked)
-            valid_until = request.received_at + placement.valid_for  # one moment for all legs
-            for leg in placement.legs:
-                _receive(request, placement, leg, breach=breach, valid_until=valid_until)
+            draft = journal.Draft(now=request.received_at)  # one moment for all legs
+            orders = [_receive(request, placement, leg, breach=breach, draft=draft) for leg in placement.legs]
+            draft.write()
             kill_points.reached("web.in_transaction")
     except IntegrityError:
         raise _seen_before(asked) from None
-    return request
+    return orders
 
 
-def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderRequest:
-    """Persist the request and mark the order.
+def request_cancel(asked: Asked, *, perm_id: int, client_id: int, within: Q | None = None) -> OrderRequest:
+    """Persist the request and mark the order; `within` tells which orders are there for who asks.
 
     Raises: OrderNotFound, NotOurs, Unresolved, KeyReused, KeyInProgress, Replay.
     """
     try:
         with transaction.atomic():
-            order = Order.objects.filter(perm_id=perm_id).order_by("-pk").select_for_update().first()
+            order = Order.objects.filter(within or Q(), perm_id=perm_id).order_by("-pk").select_for_update().first()
             if order is None or order.status in FINAL:
                 raise OrderNotFound("Order not found or already filled")
             if order.status in UNRESOLVED:
@@ -129,7 +129,7 @@ def refuse(asked: Asked, *, reason: str, status_code: int) -> OrderRequest:
 def repeat(
     asked: Asked, first: OrderRequest, *, status_code: int, body: dict[str, Any], about: Order | None = None
 ) -> OrderRequest:
-    """Persist a request that came again under its key and was answered as the first one was. `about`: as in `answer`."""
+    """Persist a request that came again under its key, answered as the first one. `about`: as in `answer`."""
     refusal = f"Not done again: repeats request {first.pk}"
     return _persist_answered(asked, refusal=refusal, status_code=status_code, body=body, about=about)
 
@@ -145,7 +145,7 @@ def _persist_answered(
     return request
 
 
-def withdraw_cancel(order_pk: int) -> bool:
+def withdraw_cancel(order_pk: int, *, actor: str) -> bool:
     """Take back a cancellation that was not sent; false when it was."""
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_pk)
@@ -154,7 +154,7 @@ def withdraw_cancel(order_pk: int) -> bool:
         was_sent = order.events.filter(kind=EventKind.CANCEL_SENT, sequence__gt=refused).exists()
         if was_sent or order.status != OrderStatus.PENDING_CANCEL:
             return False
-        origin = journal.Origin(actor=Actor.API)
+        origin = journal.Origin(actor=actor)
         journal.record_all([(order, events.CancelRejected(reason=CONNECTION_FAILED))], origin=origin)
     return True
 
@@ -167,7 +167,7 @@ def answer(
     settled: bool = True,
     about: Order | None = None,
 ) -> RequestAnswer:
-    """Keep what the client was told. `about`: the order in whose chain it belongs, the first where there are several."""
+    """Keep what the client was told. `about`: the order in whose chain it belongs, the first of several."""
     row = _answer(request, status_code=status_code, body=body, settled=settled)
     trail.insert_answer(row, about=about)
     return row
@@ -197,16 +197,20 @@ def check_key(asked: Asked) -> None:
 
     Raises: KeyReused, KeyInProgress, Replay.
     """
-    if asked.idempotency_key is not None and _first_with_key(asked.idempotency_key) is not None:
+    if _first_with_key(asked) is not None:
         raise _seen_before(asked)
 
 
-def _first_with_key(key: str) -> OrderRequest | None:
-    return OrderRequest.objects.filter(idempotency_key=key, refusal="").first()
+def _first_with_key(asked: Asked) -> OrderRequest | None:
+    if asked.idempotency_key is None:
+        return None
+    # Two clients may choose the same key, and neither is told of the other's order.
+    same = OrderRequest.objects.filter(actor=asked.actor, idempotency_key=asked.idempotency_key, refusal="")
+    return same.first()
 
 
 def _seen_before(asked: Asked) -> Exception:
-    first = _first_with_key(asked.idempotency_key or "")
+    first = _first_with_key(asked)
     if first is None:
         raise  # noqa: PLE0704 - an integrity error of another kind: let it be seen as it is
     if (first.endpoint, first.body_digest) != (asked.endpoint, asked.body_digest):
@@ -240,7 +244,7 @@ def refuse_overload(messages: int) -> None:
 
 
 def _receive(
-    request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None, valid_until: datetime
+    request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None, draft: journal.Draft
 ) -> Order:
     terms = {
         "request": request,
@@ -253,10 +257,10 @@ def _receive(
         "order_ref": placement.order_ref,
         "stamp": stamps.new_stamp(),
         "received_at": request.received_at,
-        "valid_until": valid_until,
+        "valid_until": request.received_at + placement.valid_for,
     }
     quantity, limit_price, stop_price = placement.quantity, leg.limit_price, leg.stop_price
     event: events.Event = events.Received(quantity=quantity, limit_price=limit_price, stop_price=stop_price)
     if breach is not None:
         event = events.Denied(quantity=quantity, limit_price=limit_price, stop_price=stop_price, reason=breach.reason)
-    return journal.open_order(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))
+    return draft.open(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))

@@ -33,7 +33,7 @@ def halted_house(tmp_path_factory):
 
 @pytest.fixture
 def house(halted_house):
-    for (scope, value) in halted_house.rows(
+    for scope, value in halted_house.rows(
         "SELECT scope, value FROM accounts_halt h"
         " WHERE NOT EXISTS (SELECT 1 FROM accounts_resumption r WHERE r.halt_id = h.id)"
     ):
