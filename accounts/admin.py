@@ -13,14 +13,14 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import clock, groups
+from accounts import alarm_review, clock, groups  # noqa: F401 - Django looks for pages in this module only
 from accounts.diagnosis import Diagnosis, diagnose
 from accounts.display import amount, badge, moment
 from accounts.freshness import standing_of
 from accounts.history import GatewayStateChange
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
-from accounts.snapshots import admin as snapshots_admin  # noqa: F401 - Django looks for pages in this module only
+from accounts.snapshots import admin as snapshots_admin  # noqa: F401 - as above
 
 admin.site.unregister([User, Group])
 
