@@ -146,10 +146,8 @@ class Owner:
         def compare_books(own: desk.Desk) -> None:
             reconciliation.work(own, hearing)
 
-        def withdraw_halted(own: desk.Desk) -> None:  # in a thread of its own: it waits for no claim
-            dispatch.withdraw_halted(desk=own)
-
-        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, withdraw_halted)
+        # The last one in a thread of its own because it waits for no claim.
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, dispatch.withdraw_halted)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores
