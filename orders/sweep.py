@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 def sweep(desk: Desk) -> None:
     """Do all that is due and that nobody rang for. What fails for one order does not keep the others waiting."""
-    dispatch.withdraw_halted(desk=desk)  # first: it waits for no claim
     dispatch.close_uncommitted(desk=desk)
     dispatch.expire_unsent()
     if desk.broker.status().state is not SessionState.READY:

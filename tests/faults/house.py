@@ -42,6 +42,7 @@ WORKERS = ("worker-a", "worker-b")
 ENVIRONMENT = {
     "ENV_FILE": "",
     "IB_ACCOUNT": OURS,
+    "AUTO_HALT": "none",  # one case's second order at the broker must not stop the next one
     "IB_CLIENT_ID": str(CLIENT_ID),
     "SETTLE_SECONDS": "2",
     "EXECUTION_SYNC_SECONDS": "2",

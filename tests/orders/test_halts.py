@@ -174,6 +174,7 @@ def test_what_waits_is_withdrawn_at_once_and_the_rest_goes_on(desk, broker, stat
     row = halt("SYMBOL", "AAPL")
     broker.state = state
 
+    dispatch.withdraw_halted(desk=desk)
     sweep(desk)
 
     assert_history(ours, "received not_placed")

@@ -560,7 +560,6 @@ def test_swagger_ui_sends_a_key(page, settings):
     page.get_by_role("button", name="Authorize").first.click()
     page.get_by_label("auth-bearer-value").fill(credential.text)
     page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply credentials").click()
-    page.screenshot(path="/tmp/auth.png")
     page.get_by_role("button", name="Close").click()
     page.locator("#operations-Orders_and_executions-executions, [id$='-executions']").first.click()
     page.get_by_role("button", name="Try it out").click()
