@@ -37,7 +37,7 @@ from gateway.reports import (
 )
 from gateway.session import BrokerSession
 from ibkr_site import checks
-from orders import desk, fills, holdings, kill_points, reconcile, reports, sweep
+from orders import desk, dispatch, fills, holdings, kill_points, reconcile, reports, sweep
 from orders.breaks import reconciliation
 from orders.breaks.hearing import Hearing
 from orders.day import Day
@@ -156,7 +156,10 @@ class Owner:
         def compare_books(own: desk.Desk) -> None:
             reconciliation.work(own, hearing)
 
-        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books)
+        def withdraw_halted(own: desk.Desk) -> None:  # in a thread of its own: it waits for no claim
+            dispatch.withdraw_halted(desk=own)
+
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, withdraw_halted)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores

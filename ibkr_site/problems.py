@@ -20,7 +20,10 @@ from rest_framework.exceptions import APIException, MethodNotAllowed, NotAccepta
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.access.callers import NotGranted
 from accounts.freshness import NoAccount, NoAccountYet, NotConnected
+from accounts.halts.switch import InvalidScope
+from alarms.notes import InvalidNote
 from ibkr_site.parsing import TooLarge
 from ibkr_site.request_context import current_request_id
 from orders.errors import (
@@ -49,6 +52,7 @@ DATABASE_AWAY = (
 TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str | None], ...] = (
     ((NotConnected, NoAccountYet), 500, "gateway_away", CONNECTION_FAILED),
     (NoAccount, 500, "no_account", None),
+    (NotGranted, 403, PERMISSION_DENIED, None),
     (OrderNotFound, 404, NOT_FOUND, None),
     (NotOurs, 500, "not_ours", None),  # the guide: a cancellation that failed
     (InvalidKey, 400, "invalid_key", None),
@@ -56,6 +60,7 @@ TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str 
     (KeyInProgress, 409, "key_in_progress", None),
     (Overloaded, 503, "overloaded", None),
     (Paused, 503, "paused", None),
+    ((InvalidScope, InvalidNote), 400, BAD_REQUEST, None),
     (BrokenRecord, 500, "broken_record", None),
     (OrderError, 500, "order_error", None),
     ((OperationalError, InterfaceError), 503, "database_away", DATABASE_AWAY),
@@ -144,4 +149,6 @@ def _fault() -> str:
 
 def _headers(exception: Exception) -> dict[str, str]:
     wait: float | None = getattr(exception, "wait", None) or getattr(exception, "retry_after", None)
-    return {"Retry-After": f"{wait:.0f}"} if wait else {}
+    facts = {"Retry-After": f"{wait:.0f}"} if wait else {}
+    challenge: str | None = getattr(exception, "auth_header", None)  # of a 401: how to be let in
+    return facts | ({"WWW-Authenticate": challenge} if challenge else {})

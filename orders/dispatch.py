@@ -25,6 +25,7 @@ from django.db.models.functions import Now
 
 from accounts import clock
 from accounts.calendar import Pause
+from accounts.halts import stop_file, switch
 from accounts.models import GatewaySession
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 
 QUALIFY_SECONDS = 5.0
 PACING_SECONDS = 5.0
+LOOK_HOLDS_SECONDS = 0.8  # with the way to the gateway less than the second that is promised
+LOOK_AGAIN_SECONDS = 0.2
 SILENCE_SECONDS = 4.0  # after one the session asks the time: four without a word are no answer
 # A recovery on the next connection may have doubted a claim that its own thread knows was never written.
 CLAIMED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
@@ -53,6 +56,7 @@ class Claim:
     orders: Sequence[Order]
     tickets: Sequence[OrderTicket]
     before: float
+    looked: float  # when halts were looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +180,16 @@ def expire_unsent() -> None:
         withdraw(request_pk, reason="not sent before it lost its validity", actor=Actor.SYSTEM)
 
 
+def withdraw_halted(*, desk: Desk) -> None:
+    """Close the orders that wait where trading was halted meanwhile; whether the session is there or not."""
+    if not switch.is_anything_halted():
+        return
+    for request_pk in waiting_requests(desk=desk):
+        order = _waiting(request_pk).select_related("request").first()
+        if order is not None and (reason := _halted(order)):
+            withdraw(request_pk, reason=reason, actor=Actor.WORKER)
+
+
 def close_uncommitted(*, desk: Desk) -> None:
     """Close the claims that failed and were committed all the same: this process knows that it sent nothing."""
     with desk.claiming:
@@ -223,7 +237,8 @@ def _send(claim: Claim, *, desk: Desk, connection_number: int) -> None:
     request_pk = claim.orders[0].request_id
     assert request_pk is not None
     try:
-        desk.broker.transmit(claim.tickets, connection=connection_number, before=claim.before)
+        before = min(claim.before, _not_halted_until(claim))
+        desk.broker.transmit(claim.tickets, connection=connection_number, before=before)
         kill_points.reached("worker.written")
     except NothingSent as error:
         log.warning("request %s was claimed and not sent: %s", request_pk, error)
@@ -288,7 +303,8 @@ def _claim(
     ]
     # Written now, not with the others': what the next request is held against counts this one.
     journal.record_all(sent, origin=_origin(desk, orders[0], moment.connection), now=now)
-    return Claim(orders=orders, tickets=tickets, before=moment.monotonic + valid_for.total_seconds())
+    before = moment.monotonic + valid_for.total_seconds()
+    return Claim(orders=orders, tickets=tickets, before=before, looked=moment.monotonic)
 
 
 def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
@@ -302,6 +318,8 @@ def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
 
 def _refusal(orders: Sequence[Order], pause: Pause | None) -> str:
     """Why these orders may no longer be sent; empty when they may."""
+    if halted := _halted(orders[0]):
+        return halted
     if pause is not None:
         return pause.reason
     # What was asked for meanwhile may have used up the limits; these orders themselves are among those counted.
@@ -310,6 +328,31 @@ def _refusal(orders: Sequence[Order], pause: Pause | None) -> str:
     others = {side: count - sides.count(side) for side, count in working.items()}
     breach = risk.breach(orders[0].symbol, sides, working=others)
     return breach.reason if breach else ""
+
+
+def _halted(order: Order) -> str:
+    actor = order.request.actor if order.request is not None else ""
+    return switch.reason_against(account=order.account_id, symbol=order.symbol, actor=actor)
+
+
+def _not_halted_until(claim: Claim) -> float:
+    """Until when what was claimed may be written, as far as halts go. Raises: NothingSent.
+
+    A halt waits for no claim. So a look at halts holds for less than a second, and one that is not of just now is
+    taken again: whatever stopped this process in between, nothing leaves a second after a halt was committed.
+    """
+    if text := stop_file.found():
+        raise NothingSent(text)
+    looked = claim.looked
+    if time.monotonic() - looked > LOOK_AGAIN_SECONDS:
+        looked = time.monotonic()
+        try:
+            text = _halted(claim.orders[0])
+        except DatabaseError as error:
+            raise NothingSent("whether trading is halted cannot be told") from error
+        if text:
+            raise NothingSent(text)
+    return looked + LOOK_HOLDS_SECONDS
 
 
 def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: int) -> OrderTicket:

@@ -2,7 +2,7 @@
 
 Rules
 1. Whatever names an order endpoint is persisted, refusals with their reason.
-2. A key names one request for ever: the same key again is answered, never done again.
+2. An idempotency key names one request of an actor for ever: the same key again is answered, never done again.
 3. A cancellation is taken back only if it was not sent; a placement, see orders.withdrawal.
 """
 
@@ -15,14 +15,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from accounts import clock
-from orders import events, exposure, journal, kill_points, risk, stamps
+from accounts.halts import switch
+from orders import events, exposure, journal, kill_points, risk, stamps, trail
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
-from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
+from orders.vocabulary import FINAL, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
 UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 # Of what the session's pacing lets through: the session has questions of its own.
@@ -69,7 +70,7 @@ class Placement:
 
 
 def place(asked: Asked, placement: Placement) -> list[Order]:
-    """Persist the request and its orders, which are returned; DENIED ones when a limit speaks against them.
+    """Persist the request and its orders, which are returned; DENIED ones when a halt or a limit speaks against them.
 
     Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
     """
@@ -77,6 +78,8 @@ def place(asked: Asked, placement: Placement) -> list[Order]:
     sides = [leg.side for leg in placement.legs]
     working = exposure.working_orders(placement.account, placement.symbol)
     breach = risk.breach(placement.symbol, sides, working=working)
+    if halted := switch.reason_against(account=placement.account, symbol=placement.symbol, actor=asked.actor):
+        breach = risk.Breach(halted)
     try:
         with transaction.atomic():
             request = _persist(asked)
@@ -89,14 +92,14 @@ def place(asked: Asked, placement: Placement) -> list[Order]:
     return orders
 
 
-def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderRequest:
-    """Persist the request and mark the order.
+def request_cancel(asked: Asked, *, perm_id: int, client_id: int, within: Q | None = None) -> OrderRequest:
+    """Persist the request and mark the order; `within` tells which orders are there for who asks.
 
     Raises: OrderNotFound, NotOurs, Unresolved, KeyReused, KeyInProgress, Replay.
     """
     try:
         with transaction.atomic():
-            order = Order.objects.filter(perm_id=perm_id).order_by("-pk").select_for_update().first()
+            order = Order.objects.filter(within or Q(), perm_id=perm_id).order_by("-pk").select_for_update().first()
             if order is None or order.status in FINAL:
                 raise OrderNotFound("Order not found or already filled")
             if order.status in UNRESOLVED:
@@ -110,6 +113,7 @@ def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderReques
                     f"this service is client {client_id} and cannot cancel it"
                 )
             request = _persist(asked, cancels=order)
+            trail.append_request(request, about=order)
             origin = journal.Origin(actor=asked.actor, request_id=asked.request_id)
             journal.record_all([(order, events.CancelRequested())], origin=origin)
     except IntegrityError:
@@ -119,21 +123,29 @@ def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderReques
 
 def refuse(asked: Asked, *, reason: str, status_code: int) -> OrderRequest:
     """Persist a request that is answered with a refusal, together with the answer."""
+    return _persist_answered(asked, refusal=reason, status_code=status_code, body={"detail": reason})
+
+
+def repeat(
+    asked: Asked, first: OrderRequest, *, status_code: int, body: dict[str, Any], about: Order | None = None
+) -> OrderRequest:
+    """Persist a request that came again under its key, answered as the first one. `about`: as in `answer`."""
+    refusal = f"Not done again: repeats request {first.pk}"
+    return _persist_answered(asked, refusal=refusal, status_code=status_code, body=body, about=about)
+
+
+def _persist_answered(
+    asked: Asked, *, refusal: str, status_code: int, body: dict[str, Any], about: Order | None = None
+) -> OrderRequest:
     with transaction.atomic():
-        request = _persist(asked, refusal=reason)
-        answer(request, status_code=status_code, body={"detail": reason})
+        request = _persist(asked, refusal=refusal)
+        answered = _answer(request, status_code=status_code, body=body, settled=True)
+        answered.save(force_insert=True)
+        trail.append_refusal(request, answered, about=about)
     return request
 
 
-def repeat(asked: Asked, first: OrderRequest, *, status_code: int, body: dict[str, Any]) -> OrderRequest:
-    """Persist a request that came again under its key and was answered as the first one was."""
-    with transaction.atomic():
-        request = _persist(asked, refusal=f"Not done again: repeats request {first.pk}")
-        answer(request, status_code=status_code, body=body)
-    return request
-
-
-def withdraw_cancel(order_pk: int) -> bool:
+def withdraw_cancel(order_pk: int, *, actor: str) -> bool:
     """Take back a cancellation that was not sent; false when it was."""
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_pk)
@@ -142,14 +154,27 @@ def withdraw_cancel(order_pk: int) -> bool:
         was_sent = order.events.filter(kind=EventKind.CANCEL_SENT, sequence__gt=refused).exists()
         if was_sent or order.status != OrderStatus.PENDING_CANCEL:
             return False
-        origin = journal.Origin(actor=Actor.API)
+        origin = journal.Origin(actor=actor)
         journal.record_all([(order, events.CancelRejected(reason=CONNECTION_FAILED))], origin=origin)
     return True
 
 
-def answer(request: OrderRequest, *, status_code: int, body: dict[str, Any], settled: bool = True) -> RequestAnswer:
-    """Keep what the client was told."""
-    return RequestAnswer.objects.create(
+def answer(
+    request: OrderRequest,
+    *,
+    status_code: int,
+    body: dict[str, Any],
+    settled: bool = True,
+    about: Order | None = None,
+) -> RequestAnswer:
+    """Keep what the client was told. `about`: the order in whose chain it belongs, the first of several."""
+    row = _answer(request, status_code=status_code, body=body, settled=settled)
+    trail.insert_answer(row, about=about)
+    return row
+
+
+def _answer(request: OrderRequest, *, status_code: int, body: dict[str, Any], settled: bool) -> RequestAnswer:
+    return RequestAnswer(
         request=request, answered_at=clock.database_now(), status_code=status_code, body=body, settled=settled
     )
 
@@ -172,16 +197,20 @@ def check_key(asked: Asked) -> None:
 
     Raises: KeyReused, KeyInProgress, Replay.
     """
-    if asked.idempotency_key is not None and _first_with_key(asked.idempotency_key) is not None:
+    if _first_with_key(asked) is not None:
         raise _seen_before(asked)
 
 
-def _first_with_key(key: str) -> OrderRequest | None:
-    return OrderRequest.objects.filter(idempotency_key=key, refusal="").first()
+def _first_with_key(asked: Asked) -> OrderRequest | None:
+    if asked.idempotency_key is None:
+        return None
+    # Two clients may choose the same key, and neither is told of the other's order.
+    same = OrderRequest.objects.filter(actor=asked.actor, idempotency_key=asked.idempotency_key, refusal="")
+    return same.first()
 
 
 def _seen_before(asked: Asked) -> Exception:
-    first = _first_with_key(asked.idempotency_key or "")
+    first = _first_with_key(asked)
     if first is None:
         raise  # noqa: PLE0704 - an integrity error of another kind: let it be seen as it is
     if (first.endpoint, first.body_digest) != (asked.endpoint, asked.body_digest):

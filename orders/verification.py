@@ -1,9 +1,11 @@
 """Is the record what the audit trail says it is? Rows against entries, states against events, executions against fills.
 
 Rules
-1. Each event, execution and commission has one entry, and says what the entry says; none is without.
+1. Each event, execution, commission, answer, and request without an order has one entry, and says what the entry
+   says; none is without. A request with orders stands in the entries of their first events.
 2. Rows that are older than the trail (`trail.append_opening`) are covered by the digest in its opening entry.
-3. Everything is read from one snapshot, so that it may run while orders are placed.
+3. Everything is read from one snapshot, so that it may run while orders are placed, and as a stream: neither many
+   orders nor one with many events take more memory.
 """
 
 import json
@@ -11,23 +13,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from itertools import islice
 from typing import Any
 
 from django.db import connection, models, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from audit import canonical
 from audit import chain as chains
-from audit.models import Entry
+from audit.models import OPENING, Entry
 from audit.note import Checkpoint
 from audit.verification import LISTED_AT_MOST, ChainCheck, Report, Verdict, by_chain, check_subject, facts_of, names
 from orders import refold, trail
-from orders.models import Execution, Order, OrderEvent
-from orders.trail import plain
+from orders.models import Execution, Order, OrderEvent, OrderRequest, RequestAnswer
+from orders.trade_check import ORDERS_AT_A_TIME, TradeCheck
 
-ORDERS_AT_A_TIME = 500
 LONGEST_VALUE = 200
 
 
@@ -57,7 +56,6 @@ class Verifier:
     progress: Callable[[str], None] = lambda _line: None
     report: Report = field(default_factory=Report)
     _found: Counter[str] = field(default_factory=Counter)  # rows by kind
-    _before: Counter[str] = field(default_factory=Counter)  # last number of what is older than the trail, by kind
     _gone: Counter[int] = field(default_factory=Counter)
 
     def run(self) -> Report:
@@ -85,27 +83,20 @@ class Verifier:
 
     def _compare(self, batch: Sequence[Entry]) -> None:
         """Entries that are right with the rows they tell of."""
-        for kind, model in trail.MODELS.items():
-            told = {entry.record: entry for entry in batch if entry.kind == kind and entry.record is not None}
-            rows = model._default_manager.in_bulk(list(told))
-            self._found[kind] += len(rows)
-            openings = _orders_of_first_events(rows.values())
-            for key, entry in told.items():
-                row = rows.get(key)
-                if row is None:
-                    self._missing(entry)
-                    continue
-                now, then = canonical.dumps(trail.facts(row, openings.get(key))), facts_of(entry)
-                if now != then:
-                    self._changed(entry, json.loads(now), json.loads(then))
+        compared = compare(batch)
+        self._found += compared.found
+        for entry, now, then in compared.unlike:
+            if now is None:
+                self._missing(entry, then)
+            else:
+                self._changed(entry, now, then)
         for entry in batch:
-            if entry.kind == trail.OPENING:
+            if entry.kind == OPENING:
                 self._check_before_the_trail(json.loads(facts_of(entry)))
         if batch:
             self.progress(f"{self.report.entries:,} entries, up to {batch[-1].chain} {batch[-1].seq}")
 
-    def _missing(self, entry: Entry) -> None:
-        facts = json.loads(facts_of(entry))
+    def _missing(self, entry: Entry, facts: dict[str, Any]) -> None:
         if entry.kind == trail.EVENT and not Order.objects.filter(pk=facts["order"]).exists():
             self._gone[facts["order"]] += 1  # said once, of the whole order
             return
@@ -119,10 +110,8 @@ class Verifier:
                 self.report.add(Verdict.DIFFERS, f"{_name(entry.kind, then)} was changed: {words}")
 
     def _check_before_the_trail(self, facts: dict[str, Any]) -> None:
-        for kind, model in trail.MODELS.items():
-            then = facts[kind]
-            self._before[kind] = then["last"]
-            now = trail.before(model, last=then["last"])
+        for kind, then in facts.items():
+            now = trail.before(trail.MODELS[kind], last=then["last"])
             if now != then:
                 words = f"of what is older than the trail, something was changed among the {then['count']} {kind}s"
                 self.report.add(Verdict.DIFFERS, f"{words} up to number {then['last']}; now there are {now['count']}")
@@ -133,8 +122,9 @@ class Verifier:
             self.report.add(Verdict.DIFFERS, words)
 
     def _check_rows_without_entries(self) -> None:
+        older = trail.opened()
         for kind, model in trail.MODELS.items():
-            rows = _rows(model, self.scope.account).filter(pk__gt=self._before[kind])
+            rows = _rows(model, self.scope.account).filter(pk__gt=older.get(kind, 0))
             if rows.count() == self._found[kind]:
                 continue
             entries = Entry.objects.filter(kind=kind, record=OuterRef("pk"))
@@ -143,40 +133,45 @@ class Verifier:
                 self.report.add(Verdict.DIFFERS, f"{name} is in the record, and the trail has nothing of it")
 
     def _check_orders(self) -> None:
-        stories, done = refold.stories(_orders(self.scope)), 0
-        while batch := list(islice(stories, ORDERS_AT_A_TIME)):
-            for order, rows in batch:
-                for difference in refold.differences(order, rows):
-                    self.report.add(Verdict.DIFFERS, f"order {order.pk}: {difference}")
-            self._check_fills(batch)
-            done += len(batch)
-            self.progress(f"{done:,} orders replayed, up to {batch[-1][0].pk}")
+        trades = TradeCheck()
+        for done, (order, rows) in enumerate(refold.stories(_orders(self.scope)), start=1):
+            replay = refold.Replay()
+            for row in rows:
+                replay.step(row)
+                self._differ(trades.add(order, row))
+            self._differ(f"order {order.pk}: {difference}" for difference in replay.differences(order))
+            self._differ(trades.end(order))
+            if done % ORDERS_AT_A_TIME == 0 or replay.sequence > ORDERS_AT_A_TIME:
+                self.progress(f"{done:,} orders replayed, up to {order.pk}")
+        self._differ(trades.finish())
 
-    def _check_fills(self, batch: Sequence[tuple[Order, Sequence[OrderEvent]]]) -> None:
-        """The trades of events are the executions of the broker, with nothing left over."""
-        trades = {
-            (order.account_id, row.payload["exec_id"]): row
-            for order, rows in batch
-            for row in rows
-            if isinstance(row.payload, dict) and "exec_id" in row.payload
-        }
-        executions = _executions([order for order, _ in batch], trades)
-        for key, row in trades.items():
-            execution = executions.get(key)
-            if execution is None:
-                words = f"event {row.sequence} tells of execution {key[1]}, which is not in the record"
-                self.report.add(Verdict.DIFFERS, f"order {row.order_id}: {words}")
-                continue
-            said = f"{row.payload.get('quantity')} at {row.payload.get('price')}"
-            if not _same_trade(row.payload, execution):
-                stands = f"{plain(execution.quantity)} at {plain(execution.price)}"
-                words = f"event {row.sequence} says {said}, execution {key[1]} says {stands}"
-                self.report.add(Verdict.DIFFERS, f"order {row.order_id}: {words}")
-        # One that its correction overtook, or that was busted before it was known, is kept and counts nothing.
-        uncounted = [row.pk for key, row in executions.items() if row.order_id and key not in trades]
-        for execution in Execution.objects.effective().filter(pk__in=uncounted).order_by("pk"):
-            words = f"order {execution.order_id}: execution {execution.exec_id} is in none of its events"
+    def _differ(self, found: Iterable[str]) -> None:
+        for words in found:
             self.report.add(Verdict.DIFFERS, words)
+
+
+@dataclass
+class Compared:
+    """`found`: how many rows, by kind. `unlike`: entry, what its row says now (None: it is gone), what it said."""
+
+    found: Counter[str] = field(default_factory=Counter)
+    unlike: list[tuple[Entry, dict[str, Any] | None, dict[str, Any]]] = field(default_factory=list)
+
+
+def compare(entries: Sequence[Entry]) -> Compared:
+    """Entries whose text is right with the rows they tell of."""
+    compared = Compared()
+    for kind, model in trail.MODELS.items():
+        told = {entry.record: entry for entry in entries if entry.kind == kind and entry.record is not None}
+        rows = model._default_manager.in_bulk(list(told))
+        compared.found[kind] += len(rows)
+        openings = _orders_of_first_events(rows.values())
+        for key, entry in told.items():
+            then, row = facts_of(entry), rows.get(key)
+            now = canonical.dumps(trail.facts(row, openings.get(key))) if row is not None else None
+            if now != then:
+                compared.unlike.append((entry, json.loads(now) if now is not None else None, json.loads(then)))
+    return compared
 
 
 def _orders(scope: Scope) -> QuerySet[Order]:
@@ -191,30 +186,27 @@ def _orders(scope: Scope) -> QuerySet[Order]:
 
 
 def _rows(model: type[models.Model], account: str) -> QuerySet[Any]:
+    """The rows that have an entry of their own; with an account, those of its chain."""
     rows = model._default_manager.all()
-    if not account:
-        return rows
+    if model is OrderRequest:
+        # One with orders has neither a refusal nor an order to cancel: if it has, somebody gave it that.
+        opens = Order.objects.filter(request=OuterRef("pk"))
+        rows = rows.filter(~Exists(opens) | ~Q(refusal="") | Q(cancels__isnull=False))
+    return rows if not account else rows.filter(_of_account(model, account))
+
+
+def _of_account(model: type[models.Model], account: str) -> Q:
     if model is OrderEvent:
-        return rows.filter(order__account_id=account)
+        return Q(order__account_id=account)
+    if model is Execution:
+        return Q(account=account)
+    if model is OrderRequest:
+        return Q(cancels__account_id=account)
+    if model is RequestAnswer:
+        theirs = Order.objects.filter(account_id=account)
+        return Q(request__cancels__account_id=account) | Q(request__in=theirs.values("request"))
     # A commission names its execution only.
-    executions = Execution.objects.filter(account=account)
-    return executions if model is Execution else rows.filter(exec_id__in=executions.values("exec_id"))
-
-
-def _executions(orders: Sequence[Order], trades: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Execution]:
-    """Those of the orders, and those that their events name: they may have come before the order was known."""
-    accounts, ids = {account for account, _ in trades}, {exec_id for _, exec_id in trades}
-    named = Execution.objects.filter(account__in=accounts, exec_id__in=ids).defer("raw")
-    theirs = Execution.objects.filter(order__in=orders).defer("raw")
-    return {(row.account, row.exec_id): row for row in (*named, *theirs)}
-
-
-def _same_trade(payload: dict[str, Any], execution: Execution) -> bool:
-    try:
-        said = Decimal(payload["quantity"]), Decimal(payload["price"])
-    except (KeyError, TypeError, InvalidOperation):
-        return False
-    return said == (execution.quantity, execution.price)
+    return Q(exec_id__in=Execution.objects.filter(account=account).values("exec_id"))
 
 
 def _orders_of_first_events(rows: Iterable[models.Model]) -> dict[int, Order]:
@@ -227,6 +219,10 @@ def _orders_of_first_events(rows: Iterable[models.Model]) -> dict[int, Order]:
 def _name(kind: str, facts: dict[str, Any]) -> str:
     if kind == trail.EVENT:
         return f"order {facts['order']}, event {facts['sequence']} ({facts['kind']})"
+    if kind == trail.REQUEST:
+        return f"request {facts['id']} ({facts['endpoint']})"
+    if kind == trail.ANSWER:
+        return f"answer {facts['status_code']} to request {facts['request_id']}"
     about = f" of order {facts['order_id']}" if facts.get("order_id") else ""
     return f"{kind} {facts['exec_id']}{about}"
 

@@ -14,7 +14,9 @@ from typing import Any
 
 from django.conf import settings
 
-from accounts.freshness import chosen_account, standing
+from accounts.access.callers import Caller, account_for
+from accounts.access.models import Scope
+from accounts.freshness import standing
 from orders import intake, kill_points, outcomes, tasks, waiting
 from orders.api.guide import answers
 from orders.api.guide.answers import Answer
@@ -23,7 +25,7 @@ from orders.errors import Paused
 from orders.intake import Asked, Leg, Placement
 from orders.models import OrderRequest
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
-from orders.vocabulary import Actor, OrderStatus, OrderType, Role, Side, TimeInForce
+from orders.vocabulary import OrderStatus, OrderType, Role, Side, TimeInForce
 from orders.withdrawal import withdraw
 
 log = logging.getLogger(__name__)
@@ -32,15 +34,15 @@ log = logging.getLogger(__name__)
 AWAY_SECONDS = 1.5
 
 
-def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
+def place(asked: Asked, kind: str, terms: Mapping[str, Any], *, caller: Caller) -> Answer:
     """Place what `terms`, the checked fields of a request, ask for. `kind`: limit, market, stop, bracket.
 
-    Raises, with nothing persisted: Paused, NoAccount, KeyReused, KeyInProgress, Replay.
+    Raises, with nothing persisted: Paused, NoAccount, NotGranted, KeyReused, KeyInProgress, Replay.
     """
     session = standing(settings.GATEWAY_NAME)
     refuse_while_paused(session.at)
     placement = Placement(
-        account=chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT),
+        account=account_for(caller, Scope.TRADE, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT),
         symbol=terms["symbol"],
         quantity=terms["quantity"],
         order_ref=terms.get("order_ref") or "",
@@ -60,7 +62,9 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
         seen = outcomes.of_placement(request.pk) if denied else _submit_and_wait(request, seconds=seconds)
         kill_points.reached("web.acknowledged")
         answer = answers.to_placement(conclude(request, seen), kind=kind)
-        intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled)
+        intake.answer(
+            request, status_code=answer.status_code, body=answer.body, settled=answer.settled, about=orders[0]
+        )
     except Exception:
         log.exception("what became of request %s could not be read", request.pk)
         return answers.unknown(orders)
@@ -81,7 +85,7 @@ def conclude(request: OrderRequest, seen: Outcome | None = None) -> Outcome:
     """
     outcome = seen or outcomes.of_placement(request.pk)
     if outcome.verdict is Verdict.PENDING:
-        withdraw(request.pk, reason=CONNECTION_FAILED, actor=Actor.API)
+        withdraw(request.pk, reason=CONNECTION_FAILED, actor=request.actor)
         return outcomes.of_placement(request.pk)  # withdrawn; or claimed, or closed, in this very moment
     return outcome
 
