@@ -11,7 +11,7 @@ SEEDS ?= 200
 SOAK_MINUTES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults soak bench bench-executions bench-pages lint format types check requirements audit sbom clean reset
+.PHONY: help setup run test faults soak bench bench-executions bench-pages lint format types check requirements audit licences sbom clean reset
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +51,9 @@ format: $(VENV)/dev.stamp ## lay the code out as lint wants it
 types: $(VENV)/dev.stamp ## check the types
 	$(BIN)/python -m mypy
 
-check: $(VENV)/dev.stamp ## import contracts, migrations, deployment settings, API schema
+check: $(VENV)/dev.stamp ## import contracts, licences, migrations, deployment settings, API schema
 	$(BIN)/lint-imports
+	$(BIN)/python -m supply.licences --check
 	$(BIN)/python -m tests.servers $(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
@@ -63,8 +64,11 @@ requirements: $(VENV)/dev.stamp ## compile requirements/*.txt from *.in
 			--custom-compile-command "make requirements" --override overrides.txt $$name.in -o $$name.txt $(ARGS); \
 	done
 
-audit: $(VENV)/dev.stamp ## look the pinned packages up among known vulnerabilities (needs the network)
-	$(BIN)/pip-audit --no-deps --disable-pip --requirement requirements/base.txt
+audit: $(VENV)/dev.stamp ## look the pinned packages up among known vulnerabilities (needs the network; requirements/waivers.toml)
+	@$(BIN)/python -m supply.vulnerabilities $(ARGS)
+
+licences: $(VENV)/base.stamp ## write the licences of what runs to docs/licences.md; refuses those not allowed (works offline)
+	@$(BIN)/python -m supply.licences
 
 sbom: $(VENV)/dev.stamp ## list what the running system is made of, with hashes, in sbom.json (CycloneDX; works offline)
 	$(BIN)/cyclonedx-py requirements --output-reproducible --no-validate --output-file sbom.json requirements/base.txt
