@@ -9,4 +9,5 @@ class AccountsConfig(AppConfig):
     def import_models(self) -> None:
         super().import_models()
         from accounts import history  # noqa: F401
+        from accounts.limits import models as limits  # noqa: F401
         from accounts.snapshots import models  # noqa: F401

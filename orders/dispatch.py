@@ -23,16 +23,16 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from accounts import clock
-from accounts.calendar import Pause
 from accounts.models import GatewaySession
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
-from orders import events, exposure, journal, kill_points, risk, stamps
+from orders import clearance, events, journal, kill_points, stamps
 from orders.desk import Desk
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
 from orders.outcomes import CONNECTION_FAILED
+from orders.risk.values import Decision
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 from orders.withdrawal import withdraw
 
@@ -229,10 +229,14 @@ def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_nu
             return None  # they wait: the gateway is back while they are valid
         if session.epoch != desk.epoch or valid_for <= timedelta(0):
             return None
-        if reason := _refusal(orders, pause):
-            journal.record_all(
-                [(order, events.NotPlaced(reason=reason)) for order in orders], origin=_origin(desk, orders[0])
-            )
+        if pause is not None:
+            closed = [(order, events.NotPlaced(reason=pause.reason)) for order in orders]
+            journal.record_all(closed, origin=_origin(desk, orders[0]))
+            return None
+        decision = clearance.in_claim(orders, now=now, zone=desk.broker.status().time_zone)
+        if decision.breaches:
+            denied = [(order, clearance.denial(order, decision)) for order in orders]
+            journal.record_all(denied, origin=_origin(desk, orders[0]))
             return None
         first = max(session.next_order_id, desk.broker.status().next_order_id)
         session.next_order_id = first + len(orders)
@@ -241,7 +245,7 @@ def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_nu
         if len(tickets) > 1:  # a bracket leaves as one: only the last leg releases the group
             tickets = [dataclasses.replace(t, transmit=t is tickets[-1]) for t in tickets]
         sent = [
-            (order, _sent(order, ticket, desk=desk, connection_number=connection_number, now=now))
+            (order, _sent(order, ticket, decision, desk=desk, connection_number=connection_number, now=now))
             for order, ticket in zip(orders, tickets, strict=True)
         ]
         journal.record_all(sent, origin=_origin(desk, orders[0], connection_number))
@@ -256,18 +260,6 @@ def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
     if left and following is not None:
         left.append(following.begins - now)
     return min(left, default=timedelta(0))
-
-
-def _refusal(orders: Sequence[Order], pause: Pause | None) -> str:
-    """Why these orders may no longer be sent; empty when they may."""
-    if pause is not None:
-        return pause.reason
-    # What was asked for meanwhile may have used up the limits; these orders themselves are among those counted.
-    working = exposure.working_orders(orders[0].account_id, orders[0].symbol)
-    sides = [order.side for order in orders]
-    others = {side: count - sides.count(side) for side, count in working.items()}
-    breach = risk.breach(orders[0].symbol, sides, working=others)
-    return breach.reason if breach else ""
 
 
 def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: int) -> OrderTicket:
@@ -287,7 +279,9 @@ def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: i
     )
 
 
-def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: int, now: datetime) -> events.Sent:
+def _sent(
+    order: Order, ticket: OrderTicket, decision: Decision, *, desk: Desk, connection_number: int, now: datetime
+) -> events.Sent:
     assert order.stamp is not None
     return events.Sent(
         client_id=desk.client_id,
@@ -298,6 +292,7 @@ def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, connection_number: i
         digest=hashlib.sha256(repr(ticket).encode()).hexdigest(),
         unexplained=unexplained(order.account_id, symbol=order.symbol, security_type=order.security_type),
         trading_day=desk.broker.status().trading_day(now),
+        limits=decision.payload(),
     )
 
 

@@ -18,10 +18,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from accounts import clock
-from orders import events, exposure, journal, kill_points, risk, stamps
+from orders import clearance, events, exposure, journal, kill_points, stamps
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
+from orders.risk.values import Decision, Ticket
 from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
 UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
@@ -66,6 +67,7 @@ class Placement:
     order_ref: str
     legs: Sequence[Leg]
     valid_for: timedelta
+    day_began: datetime | None = None  # the gateway's last midnight
 
 
 def place(asked: Asked, placement: Placement) -> OrderRequest:
@@ -74,15 +76,16 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
     Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
     """
     refuse_overload(len(placement.legs))
-    sides = [leg.side for leg in placement.legs]
-    working = exposure.working_orders(placement.account, placement.symbol)
-    breach = risk.breach(placement.symbol, sides, working=working)
+    ticket = Ticket(
+        account=placement.account, symbol=placement.symbol, quantity=placement.quantity, legs=placement.legs
+    )
+    decision = clearance.at_intake(ticket, day_began=placement.day_began)
     try:
         with transaction.atomic():
             request = _persist(asked)
             valid_until = request.received_at + placement.valid_for  # one moment for all legs
             for leg in placement.legs:
-                _receive(request, placement, leg, breach=breach, valid_until=valid_until)
+                _receive(request, placement, leg, decision=decision, valid_until=valid_until)
             kill_points.reached("web.in_transaction")
     except IntegrityError:
         raise _seen_before(asked) from None
@@ -215,7 +218,7 @@ def refuse_overload(messages: int) -> None:
 
 
 def _receive(
-    request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None, valid_until: datetime
+    request: OrderRequest, placement: Placement, leg: Leg, *, decision: Decision, valid_until: datetime
 ) -> Order:
     terms = {
         "request": request,
@@ -230,8 +233,11 @@ def _receive(
         "received_at": request.received_at,
         "valid_until": valid_until,
     }
-    quantity, limit_price, stop_price = placement.quantity, leg.limit_price, leg.stop_price
-    event: events.Event = events.Received(quantity=quantity, limit_price=limit_price, stop_price=stop_price)
-    if breach is not None:
-        event = events.Denied(quantity=quantity, limit_price=limit_price, stop_price=stop_price, reason=breach.reason)
+    asked: dict[str, Any] = {
+        "quantity": placement.quantity,
+        "limit_price": leg.limit_price,
+        "stop_price": leg.stop_price,
+        "limits": decision.payload(),
+    }
+    event = events.Denied(**asked, reason=decision.reason) if decision.breaches else events.Received(**asked)
     return journal.open_order(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))

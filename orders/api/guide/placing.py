@@ -9,12 +9,13 @@ Rules
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
-from accounts.freshness import chosen_account, standing
+from accounts.freshness import Standing, chosen_account, standing
+from gateway.times import zone
 from orders import intake, kill_points, outcomes, tasks, waiting
 from orders.api.guide import answers
 from orders.api.guide.answers import Answer
@@ -23,6 +24,7 @@ from orders.errors import Paused
 from orders.intake import Asked, Leg, Placement
 from orders.models import Order, OrderRequest
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
+from orders.schedule import last_midnight
 from orders.vocabulary import Actor, OrderType, Role, Side, TimeInForce
 from orders.withdrawal import withdraw
 
@@ -46,6 +48,7 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
         order_ref=terms.get("order_ref") or "",
         legs=legs(kind, terms),
         valid_for=timedelta(seconds=settings.ORDER_VALID_SECONDS),
+        day_began=_day_began(session),
     )
     kill_points.reached("web.before_insert")
     request = intake.place(asked, placement)
@@ -65,6 +68,11 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
         log.exception("what became of request %s could not be read", request.pk)
         return answers.unknown(orders)
     return answer
+
+
+def _day_began(session: Standing) -> datetime:
+    known = zone(session.session.time_zone) if session.session is not None else None
+    return last_midnight(session.at, known or UTC)
 
 
 def refuse_while_paused(now: datetime) -> None:
