@@ -13,6 +13,7 @@ COPY --from=packages /opt/venv /opt/venv
 COPY manage.py /app/
 COPY ibkr_site /app/ibkr_site
 COPY accounts /app/accounts
+COPY alarms /app/alarms
 COPY audit /app/audit
 COPY orders /app/orders
 COPY gateway /app/gateway
@@ -23,4 +24,4 @@ WORKDIR /app
 USER ibkr
 VOLUME /data
 EXPOSE 8000
-CMD ["sh", "-c", "exec granian --interface wsgi --no-ws --log-level error --host \"$HOST\" --port \"$PORT\" --workers \"${WEB_WORKERS:-2}\" --blocking-threads \"${WEB_THREADS:-8}\" ibkr_site.wsgi:application"]
+CMD ["sh", "-c", "exec granian --interface wsgi --no-ws --http 1 --http1-buffer-size 65536 --log-level error --host \"$HOST\" --port \"$PORT\" --workers \"${WEB_WORKERS:-2}\" --blocking-threads \"${WEB_THREADS:-8}\" ibkr_site.wsgi:application"]

@@ -11,7 +11,7 @@ SEEDS ?= 200
 SOAK_MINUTES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults soak bench-executions bench-pages lint format types check requirements audit clean reset
+.PHONY: help setup run test faults soak bench bench-executions bench-pages lint format types check requirements audit clean reset
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ faults: $(VENV)/test.stamp ## break a running house in every named way, and at r
 soak: $(VENV)/test.stamp ## faults at every byte and with many seeds: SEEDS=200, or SOAK_MINUTES=60 (hours with both)
 	@SWEEP_SAMPLE=0 LOAD_FILLS=2000 LOAD_SECONDS=600 FAULT_SEEDS=$(SEEDS) SOAK_MINUTES=$(SOAK_MINUTES) \
 		$(BIN)/python -m pytest tests/faults -s $(ARGS)
+
+bench: $(VENV)/base.stamp $(VENV)/bench.stamp ## orders and reads against the guide's own design; ARGS="--sustained 10", --help says more
+	@$(BIN)/python -m benchmarks.placing $(ARGS)
 
 bench-executions: $(VENV)/base.stamp ## measure the sync of 1,000, 10,000 and 100,000 executions; SIZES="500 5000" for others
 	@$(BIN)/python -m benchmarks.executions $(SIZES) $(ARGS)
@@ -55,7 +58,7 @@ check: $(VENV)/dev.stamp ## import contracts, migrations, deployment settings, A
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 requirements: $(VENV)/dev.stamp ## compile requirements/*.txt from *.in
-	@set -e; cd requirements; for name in base test dev; do \
+	@set -e; cd requirements; for name in base test bench dev; do \
 		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--custom-compile-command "make requirements" --override overrides.txt $$name.in -o $$name.txt $(ARGS); \
 	done

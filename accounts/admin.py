@@ -5,12 +5,15 @@ from typing import ClassVar
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, Group, User
+from django.db.models import Model
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import clock
+from accounts import alarm_review, clock, groups  # noqa: F401 - Django looks for pages in this module only
 from accounts.diagnosis import Diagnosis, diagnose
 from accounts.display import amount, badge, moment
 from accounts.freshness import standing_of
@@ -18,21 +21,54 @@ from accounts.history import GatewayStateChange
 from accounts.limits import admin as limits_admin  # noqa: F401 - as below
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
-from accounts.snapshots import admin as snapshots_admin  # noqa: F401 - Django looks for pages in this module only
+from accounts.snapshots import admin as snapshots_admin  # noqa: F401 - as above
 
 admin.site.unregister([User, Group])
 
 
 @admin.register(User)
 class ReviewerAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """Who gives rights to others gives none to himself, and none that only a superuser has."""
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_below(obj, request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _is_below(obj, request.user)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if request.user.is_superuser else (*fields, "is_superuser", "user_permissions")
+
+
+def _is_below(other: Model | None, user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether that user's rights are for this one to decide; no user in particular: some are."""
+    if not isinstance(other, User) or not isinstance(user, User) or user.is_superuser:
+        return True
+    return not other.is_superuser and other.pk != user.pk
+
 
 @admin.register(Group)
 class ReviewerGroupAdmin(GroupAdmin, ModelAdmin):
-    pass
+    """Our four groups are what `groups.TABLE` says, for looking only; nobody changes a group he is in."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_free(obj, request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _is_free(obj, request.user)
+
+
+def _is_free(group: Group | None, user: AbstractBaseUser | AnonymousUser) -> bool:
+    if group is None or not isinstance(user, User):
+        return True
+    if group.name in groups.TABLE:
+        return False
+    return user.is_superuser or not user.groups.filter(pk=group.pk).exists()
 
 
 @admin.register(GatewaySession)

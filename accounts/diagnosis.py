@@ -142,7 +142,7 @@ class Diagnosis:
         return ADVICE[self.finding].what_to_do
 
 
-def diagnose(standing: Standing, *, calendar: Calendar) -> Diagnosis:
+def diagnose(standing: Standing, *, calendar: Calendar, critical_after: timedelta = CRITICAL_AFTER) -> Diagnosis:
     """What the standing of a session means for a person."""
     pause = calendar.pause(standing.at)
     since = _away_since(standing)
@@ -150,7 +150,7 @@ def diagnose(standing: Standing, *, calendar: Calendar) -> Diagnosis:
     if pause is not None and finding is not Finding.NO_WORKER:
         finding = PAUSED[pause.kind]
     planned = finding in PAUSED.values()
-    away = not standing.fresh and (since is None or standing.at - since > CRITICAL_AFTER)
+    away = not standing.fresh and (since is None or standing.at - since > critical_after)
     return Diagnosis(
         finding=finding,
         reason=pause.reason if pause is not None and planned else standing.reason,

@@ -23,6 +23,7 @@ NO_TRUNCATE = pgtrigger.Trigger(
     level=pgtrigger.Statement,
     func="RAISE EXCEPTION 'the trail cannot be truncated';",
 )
+OPENING = "opening"  # the kind of the entries that hold a digest of what is older than the trail
 # What stands in an entry without quotes of its own must not need any.
 PLAIN = r"^[A-Za-z0-9 ._:/-]*$"
 
@@ -108,6 +109,8 @@ class Entry(models.Model):
         indexes = [
             models.Index(fields=["subject", "id"], condition=~Q(subject=""), name="entries_by_subject"),
             models.Index(fields=["chain", "recorded_at"], name="entries_by_time"),  # verify_audit --since
+            # Looked up at each start: one or two among all.
+            models.Index(fields=["kind"], condition=Q(kind="opening"), name="entries_that_open"),
         ]
         triggers: ClassVar = [
             pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
@@ -143,6 +146,21 @@ class Verification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} at {self.ended_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def words(self) -> str:
+        """The verdict and the first thing that is wrong."""
+        return ": ".join([self.verdict, *self.findings[:1]])
+
+
+class SignedChain(models.Model):
+    """The last checkpoint of each chain, to be shown beside an order. No part of the trail: the note is signed."""
+
+    chain = models.CharField(max_length=60, primary_key=True)
+    note = models.TextField()
+
+    def __str__(self) -> str:
+        return self.chain
 
 
 class CheckpointRun(models.Model):

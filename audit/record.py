@@ -6,6 +6,10 @@ The entry itself is made at the commit (see `models`).
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import connection
+from django.db.models import Model
+from django.db.models.sql import InsertQuery
+
 from audit import canonical
 from audit.chain import SITE
 from audit.models import Draft
@@ -19,6 +23,25 @@ def append(chain: str, kind: str, facts: dict[str, Any], *, subject: str = "", r
 def append_all(drafts: Iterable[Draft]) -> None:
     """Add several, in their order."""
     Draft.objects.bulk_create(drafts)
+
+
+def insert_with(row: Model, entry: Draft) -> None:
+    """Insert a row, and the draft that tells of it, in one statement: one way to the database, one commit.
+
+    Sets the key of the row.
+    """
+    query = InsertQuery(type(row))
+    query.insert_values([field for field in row._meta.concrete_fields if not field.primary_key], [row])
+    ((insert, values),) = query.get_compiler(connection=connection).as_sql()
+    key = connection.ops.quote_name(row._meta.pk.column)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH inserted AS ({insert} RETURNING {key} AS key)"  # noqa: S608 - names of columns only
+            " INSERT INTO audit_draft (chain, kind, subject, record, facts)"
+            " SELECT %s, %s, %s, key, %s FROM inserted RETURNING record",
+            [*values, entry.chain, entry.kind, entry.subject, entry.facts],
+        )
+        (row.pk,) = cursor.fetchone()
 
 
 def draft(chain: str, kind: str, facts: dict[str, Any], *, subject: str = "", record: int | None = None) -> Draft:

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from audit import chain as chains
 from audit.merkle import Tree
-from audit.models import Chain, CheckpointRun, Entry
+from audit.models import Chain, CheckpointRun, Entry, SignedChain
 from audit.note import BadNote, Checkpoint, Signer, Verifier, split
 from audit.sinks import Signed, Sink, SinkFailed
 
 log = logging.getLogger(__name__)
+
+NOT_SIGNED = "not signed"  # ends what is said of a chain that is no longer what it was
 
 
 @dataclass
@@ -62,6 +64,12 @@ class Notary:
             problems += self._keep(signed)
         for problem in problems:
             log.critical("checkpoints: %s", problem)
+        SignedChain.objects.bulk_create(
+            [SignedChain(chain=each.checkpoint.chain, note=each.note) for each in signed],
+            update_conflicts=True,
+            unique_fields=["chain"],
+            update_fields=["note"],
+        )
         now = datetime.now(UTC)
         entries = sum(each.checkpoint.size for each in signed)
         CheckpointRun.objects.update_or_create(
@@ -97,13 +105,14 @@ class Notary:
         entries = Entry.objects.filter(chain=name, seq__gt=standing.walker.seq).order_by("seq")
         for entry in entries.values_list("seq", "prev", "hash", "body").iterator():
             if problem := standing.walker.step(*entry):
-                raise NotContinued(f"{name}, entry {entry[0]}: {problem}; not signed")
+                raise NotContinued(f"{name}, entry {entry[0]}: {problem}; {NOT_SIGNED}")
             standing.tree.append(bytes.fromhex(standing.walker.head))
             if last is not None and standing.walker.seq == last.size and standing.tree.root() != last.root:
-                raise NotContinued(f"{name} is not what was signed at {last.time} up to entry {last.size}; not signed")
+                was = f"signed at {last.time} up to entry {last.size}"
+                raise NotContinued(f"{name} is not what was {was}; {NOT_SIGNED}")
         size = Chain.objects.filter(pk=name).values_list("size", flat=True).first() or 0
         if size < max(standing.walker.seq, last.size if last is not None else 0):
-            raise NotContinued(f"{name} has fewer entries than were signed, {size}; not signed")
+            raise NotContinued(f"{name} has fewer entries than were signed, {size}; {NOT_SIGNED}")
         return standing
 
     def _keep(self, signed: Sequence[Signed]) -> list[str]:

@@ -1,7 +1,8 @@
-"""A paper gateway whose day is already full: the state it would have kept had it traded that much.
+"""Paper gateways as they would be later: with a full day behind them, or with many orders at work.
 
-Rules: orders of another client, ten executions each, spread over all instruments, buys and sells in turn; the state is
-written by the gateway's own code and served by its own process.
+Rules: orders of another client, spread over all instruments, buys and sells in turn; a full day's have ten executions
+each, those at work lie far from the market. The state is written by the gateway's own code and served by its own
+process.
 """
 
 import subprocess
@@ -13,9 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from gateway.paper.book import Side
-from gateway.paper.catalogue import Listing, read_catalogue
+from gateway.paper.catalogue import ContractAsk, Listing, read_catalogue
 from gateway.paper.exchange import Exchange
-from gateway.paper.orders import Execution, Order, Status
+from gateway.paper.orders import Execution, Order, Placement, Status
 from gateway.paper.state import Store
 
 ACCOUNT = "DU1000001"
@@ -23,17 +24,51 @@ SOMEBODY = 91  # a client id that is not ours
 PER_ORDER = 10
 SHARES = Decimal(7)
 FEE = Decimal("0.35")
+CASH = Decimal(10_000_000)
+
+
+def new_exchange(instruments: Path | None = None) -> Exchange:
+    return Exchange(
+        catalogue=read_catalogue(instruments),
+        accounts=[ACCOUNT],
+        cash=CASH,
+        seed=1,
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def write_book(directory: Path, *, working: int, instruments: Path | None = None) -> None:
+    """Leave that many working orders in the directory."""
+    exchange = new_exchange(instruments)
+    exchange.open()
+    listings = list(exchange.catalogue)
+    for number in range(working):
+        listing, side = listings[number % len(listings)], ("BUY", "SELL")[number // len(listings) % 2]
+        receipt = exchange.place(
+            Placement(
+                client_id=SOMEBODY,
+                order_id=number + 1,
+                contract=ContractAsk(con_id=listing.con_id),
+                side=side,
+                quantity=SHARES,
+                order_type="LMT",
+                limit_price=far_from_the_market(listing, side),
+            )
+        )
+        assert receipt.accepted, receipt
+    exchange.take_events()
+    Store(directory, exchange).close()
+
+
+def far_from_the_market(listing: Listing, side: str) -> Decimal:
+    """A price at which an order of that side rests."""
+    price = listing.reference_price * (Decimal("0.7") if side == "BUY" else Decimal("1.3"))
+    return price - price % listing.tick
 
 
 def write_state(directory: Path, *, executions: int) -> None:
     """Leave a day with that many executions in the directory."""
-    exchange = Exchange(
-        catalogue=read_catalogue(),
-        accounts=[ACCOUNT],
-        cash=Decimal(10_000_000),
-        seed=1,
-        clock=lambda: datetime.now(UTC),
-    )
+    exchange = new_exchange()
     listings = list(exchange.catalogue)
     left = executions
     for number in range(-(-executions // PER_ORDER)):
@@ -93,12 +128,19 @@ def _add(exchange: Exchange, listing: Listing, number: int, fills: int) -> None:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[int]:
-    """A paper gateway on that state, as a process; its port."""
+def serving(directory: Path, *options: str) -> Iterator[int]:
+    """A paper gateway on that state, as a process; its port. `options` add to those below, or replace them."""
+    with gateway_process(directory, *options) as (_, port):
+        yield port
+
+
+@contextmanager
+def gateway_process(directory: Path, *options: str) -> Iterator[tuple[int, int]]:
+    """The same; its process id and its port."""
     argv = [sys.executable, "-m", "gateway.paper", "--port", "0", "--tick", "0", "--state", str(directory)]
-    with subprocess.Popen([*argv, "--accounts", ACCOUNT], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*argv, "--accounts", ACCOUNT, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline().rsplit(":", 1)[1])
+            yield process.pid, int(process.stdout.readline().rsplit(":", 1)[1])
         finally:
             process.terminate()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from gateway import translation
+from gateway import pacing, translation
 from gateway.asking import Asking
 from gateway.broker import SessionStatus
 from gateway.delivery import Delivery
@@ -51,11 +51,12 @@ class BrokerSession:
         name: str = "gateway",
         sink: Callable[[Report], None],
         recover: Callable[["BrokerSession", int], None],
+        messages_per_second: int = pacing.LIMIT,
         timing: Timing | None = None,
     ) -> None:
         self._name = name
         self._timing = timing or Timing()
-        self._pacer = Pacer()
+        self._pacer = Pacer(limit=messages_per_second)
         self._delivery = Delivery(sink, name=f"{name}-reports")
         self._asking = Asking(self._pacer, self._delivery, account=account, limit=self._timing.answer)
         self._keeper = Keeper(

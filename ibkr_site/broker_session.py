@@ -124,6 +124,7 @@ class Owner:
             name=settings.GATEWAY_NAME,
             sink=apply_and_hear,
             recover=lambda asked, number: self._recover(asked, number, epoch),
+            messages_per_second=settings.IB_MESSAGES_PER_SECOND,
         )
         own = desk.Desk(broker=session, gateway=settings.GATEWAY_NAME, client_id=settings.IB_CLIENT_ID, epoch=epoch)
         over = threading.Event()

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # the stubs lack it
-from celery.signals import setup_logging, task_prerun, worker_init, worker_shutdown
+from celery.signals import beat_init, setup_logging, task_prerun, worker_init, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
 
@@ -34,6 +34,14 @@ def look_at_connection(**_: Any) -> None:
     from django.db import close_old_connections
 
     close_old_connections()
+
+
+@beat_init.connect
+def start_watch(**_: Any) -> None:
+    """Beat outlives a worker that dies, and can say that it did."""
+    from ibkr_site import watch
+
+    watch.start_watch()
 
 
 # Imported in the worker only: no other process may load the broker's library.

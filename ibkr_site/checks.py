@@ -7,6 +7,7 @@ says what to do. Called from settings, so that no process, not even a shell, sta
 import ipaddress
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -17,6 +18,7 @@ from gateway.times import zone
 # IB Gateway and TWS as installed, and the forwarded ports of the container image in docker-compose.yml.
 LIVE_PORTS = frozenset({4001, 7496, 4003})
 PAPER_PORTS = frozenset({4002, 7497, 4004})
+LEAST_MESSAGES_PER_SECOND = 10
 
 
 def is_loopback(host: str) -> bool:
@@ -131,6 +133,30 @@ def refuse_too_short(name: str, seconds: float, *, least: float) -> None:
     """What is asked for more often than that is a load on the gateway and tells nothing new."""
     if seconds < least:
         raise ImproperlyConfigured(f"{name}={seconds:g} is too short: {least:g} or more.")
+
+
+def refuse_unreachable_alarms(*, webhook: str, email_to: Sequence[str], email_url: str) -> None:
+    """Alarms say what is at stake: over the network they go encrypted, and to somewhere."""
+    if webhook:
+        address = urlsplit(webhook)
+        loopback = address.scheme == "http" and is_loopback(address.hostname or "")
+        if not address.hostname or not (address.scheme == "https" or loopback):
+            raise ImproperlyConfigured(
+                "ALARM_WEBHOOK_URL must be an https:// address, or http:// on this machine: alarms tell of orders."
+            )
+    if email_to and not email_url:
+        raise ImproperlyConfigured(
+            "ALARM_EMAIL_TO needs EMAIL_URL, the server that takes the mail: smtp+tls://user:password@mail.example:587."
+        )
+
+
+def refuse_unworkable_pace(messages_per_second: int) -> None:
+    """Below this the session's own questions would leave no room for orders, and a bracket is three messages."""
+    if messages_per_second < LEAST_MESSAGES_PER_SECOND:
+        raise ImproperlyConfigured(
+            f"IB_MESSAGES_PER_SECOND={messages_per_second} is too few: {LEAST_MESSAGES_PER_SECOND} or more, and no "
+            "more than IB allows you (50, unless you pay for more market data lines)."
+        )
 
 
 def _minutes(count: int) -> timedelta:

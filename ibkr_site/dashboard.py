@@ -12,6 +12,8 @@ from accounts.display import badge
 from accounts.freshness import standing_of
 from accounts.history import GatewayStateChange
 from accounts.models import GatewaySession
+from alarms.models import OPEN as ALARMS_OPEN
+from alarms.models import UNACKNOWLEDGED, Alarm
 from audit.models import CheckpointRun, Verification
 from orders import presentation
 from orders.breaks.models import OPEN, Break
@@ -23,6 +25,7 @@ LATEST = 10
 CHANGES = 5
 # What stands in the sidebar: (title, icon, model), in the order in which one reviews.
 SECTIONS = {
+    "Watch": [("Alarms", "notifications_active", "alarms.alarm")],
     "Orders": [
         ("Orders", "receipt_long", "orders.order"),
         ("Executions", "done_all", "orders.execution"),
@@ -51,6 +54,10 @@ SECTIONS = {
 
 def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What the first page shows, to those who may see it. Unfold's DASHBOARD_CALLBACK."""
+    if request.user.has_perm("alarms.view_alarm"):
+        alarms = Alarm.objects.filter(ALARMS_OPEN).order_by("severity", "opened_at")
+        context["alarms"] = alarms.filter(UNACKNOWLEDGED)[:SHOWN]
+        context["count_alarms"] = alarms.count()
     if request.user.has_perm("accounts.view_gatewaysession"):
         context["gateway_sessions"] = [_session(row) for row in GatewaySession.objects.order_by("pk")]
         context["next_pause"] = settings.GATEWAY_CALENDAR.following(clock.database_now())

@@ -35,6 +35,13 @@ def create_admin() -> None:
     users.objects.create_superuser(username=ADMIN, email="", password=password)
 
 
+def establish_groups() -> None:
+    """What each group of the admin may do, as this version has it."""
+    from accounts import groups
+
+    groups.establish()
+
+
 def grant_app_role() -> None:
     """Let the other processes use the database under a role that cannot change the record, where one is named."""
     from audit import roles
@@ -45,12 +52,10 @@ def grant_app_role() -> None:
 
 
 def begin_trail() -> None:
-    """Start the audit trail of a database whose record is older."""
-    from audit.models import Entry
+    """Cover what is older than the audit trail, or than what it tells of since an update."""
     from orders import trail
 
-    if not Entry.objects.exists():
-        trail.append_opening()
+    trail.append_opening()
 
 
 def main() -> None:
@@ -58,6 +63,7 @@ def main() -> None:
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
     begin_trail()
+    establish_groups()
     create_admin()
     grant_app_role()
 

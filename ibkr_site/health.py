@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error
+from django.db.models import Count
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view
@@ -15,6 +16,8 @@ from rest_framework.response import Response
 from accounts.diagnosis import ADVICE, CRITICAL_AFTER, Diagnosis, Finding, diagnose
 from accounts.freshness import standing
 from accounts.models import GatewaySession
+from alarms.models import OPEN as ALARMS_OPEN
+from alarms.models import UNACKNOWLEDGED, Alarm
 from orders.breaks.models import OPEN, Break
 from orders.models import Order
 from orders.vocabulary import OrderStatus
@@ -40,11 +43,20 @@ class SessionFacts(serializers.Serializer[GatewaySession]):
     )
 
 
+class AlarmFacts(serializers.Serializer[Any]):
+    """Alarms that are open. They make nothing not ready: what keeps orders from being sent is a reason of its own."""
+
+    open = serializers.IntegerField()
+    unacknowledged = serializers.IntegerField(help_text="of these, nobody has taken note yet")
+    kinds = serializers.DictField(child=serializers.IntegerField(), help_text="how many are open, by kind")
+
+
 class ReadinessOutput(HealthOutput):
     database = serializers.CharField()
     session = SessionFacts(allow_null=True)
     in_doubt = serializers.IntegerField(help_text="orders of which it cannot be told whether the broker has them")
     breaks = serializers.IntegerField(help_text="differences from the broker's books that are open")
+    alarms = AlarmFacts()
     hint = serializers.CharField(required=False, help_text="what a person should do; only while an order is in doubt")
 
 
@@ -56,6 +68,7 @@ class NotReadyOutput(ReadinessOutput):
     reasons = serializers.ListField(child=serializers.CharField())
     in_doubt = serializers.IntegerField(allow_null=True, help_text="null while the database is away")
     breaks = serializers.IntegerField(allow_null=True, help_text="null while the database is away")
+    alarms = AlarmFacts(allow_null=True, help_text="null while the database is away")
 
 
 @extend_schema(
@@ -91,6 +104,7 @@ SAMPLE = {
     },
     "in_doubt": 0,
     "breaks": 0,
+    "alarms": {"open": 1, "unacknowledged": 1, "kinds": {"DISCONNECTED": 1}},
 }
 
 
@@ -109,10 +123,11 @@ def ready(request: Request) -> Response:
         found = standing(settings.GATEWAY_NAME)
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).count()
         breaks = Break.objects.filter(OPEN).count()
+        alarms = _alarms()
     except Error as error:
         return _without_database(error)
     session = SessionFacts(found.session).data if found.session else None
-    facts = {"database": "ok", "session": session, "in_doubt": in_doubt, "breaks": breaks}
+    facts = {"database": "ok", "session": session, "in_doubt": in_doubt, "breaks": breaks, "alarms": alarms}
     if in_doubt:
         facts["hint"] = HINT
     diagnosis = diagnose(found, calendar=settings.GATEWAY_CALENDAR)
@@ -122,6 +137,16 @@ def ready(request: Request) -> Response:
     if not reasons:
         return Response({"status": "ready", **facts})
     return _not_ready(reasons, diagnosis, facts, seconds=_seconds_left(diagnosis, found.at))
+
+
+def _alarms() -> dict[str, Any]:
+    rows = Alarm.objects.filter(ALARMS_OPEN).values_list("kind").order_by("kind")
+    counts = list(rows.annotate(Count("pk"), unacknowledged=Count("pk", filter=UNACKNOWLEDGED)))
+    return {
+        "open": sum(count for _, count, _ in counts),
+        "unacknowledged": sum(unacknowledged for _, _, unacknowledged in counts),
+        "kinds": {kind: count for kind, count, _ in counts},
+    }
 
 
 def _not_ready(reasons: list[str], diagnosis: Diagnosis, facts: dict[str, Any], *, seconds: int | None) -> Response:
@@ -154,5 +179,6 @@ def _without_database(error: Error) -> Response:
         "session": None,
         "in_doubt": None,
         "breaks": None,
+        "alarms": None,
     }
     return Response(body, status=503)

@@ -38,13 +38,27 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        _, _, parameters = (media_type or "").lower().replace(" ", "").replace('"', "").partition(";")
-        if "charset=" in parameters and "charset=utf-8" not in parameters:
+        if not _is_json_in_utf8(media_type or ""):
             raise UnsupportedMediaType(media_type or "")
+        # What is announced is enough to refuse it: waiting for it could take as long as the client likes.
+        if _announced(parser_context) > MAX_BYTES:
+            raise TooLarge
         body = stream.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES:
             raise TooLarge
         return parse_object(body)
+
+
+def _is_json_in_utf8(content_type: str) -> bool:
+    """REST framework also hands over what is called */*, and parameters may stand there twice."""
+    kind, *parameters = content_type.lower().replace(" ", "").replace('"', "").split(";")
+    charsets = {value for name, _, value in (text.partition("=") for text in parameters) if name == "charset"}
+    return kind == "application/json" and charsets <= {"utf-8"}
+
+
+def _announced(parser_context: Mapping[str, Any] | None) -> int:
+    request = (parser_context or {}).get("request")
+    return int(request.META.get("CONTENT_LENGTH") or 0) if request is not None else 0
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -67,6 +67,8 @@ checks.refuse_mode_mismatch(
     account=IB_ACCOUNT,
 )
 IB_PORT = env.int("IB_PORT", default=PAPER_PORT)
+IB_MESSAGES_PER_SECOND = env.int("IB_MESSAGES_PER_SECOND", default=46)
+checks.refuse_unworkable_pace(IB_MESSAGES_PER_SECOND)
 GATEWAY_NAME = env("GATEWAY_NAME", default="default")
 GATEWAY_QUEUE = f"gateway.{GATEWAY_NAME}"
 
@@ -108,6 +110,23 @@ AUDIT_PUBLIC_KEYS = Path(env("AUDIT_PUBLIC_KEYS", default=AUDIT_DIR / "public_ke
 AUDIT_SINKS = env.list("AUDIT_SINKS", default=[f"file:{AUDIT_DIR / 'checkpoints'}"])
 AUDIT_SECONDS = env.float("AUDIT_SECONDS", default=60.0)
 
+# --- Alarms --------------------------------------------------------------------------------------------------------
+
+ALARM_DISCONNECTED_SECONDS = env.float("ALARM_DISCONNECTED_SECONDS", default=60.0)
+ALARM_WEBHOOK_URL = env("ALARM_WEBHOOK_URL", default="")
+ALARM_WEBHOOK_SECRET = env("ALARM_WEBHOOK_SECRET", default="")
+ALARM_EMAIL_TO = env.list("ALARM_EMAIL_TO", default=[])
+ALARM_EMAIL_FROM = env("ALARM_EMAIL_FROM", default="ibkr-order-gateway@localhost")
+checks.refuse_unreachable_alarms(
+    webhook=ALARM_WEBHOOK_URL, email_to=ALARM_EMAIL_TO, email_url=env("EMAIL_URL", default="")
+)
+_mail = env.email_url("EMAIL_URL", default="dummymail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"] or "", _mail["EMAIL_PORT"] or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"] or "", _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+
 # --- Django --------------------------------------------------------------------------------------------------------
 
 SECRET_KEY = env("SECRET_KEY", default=None) or generated_secret(DATA_DIR / "secret_key")
@@ -140,6 +159,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "pgtrigger",
     "audit",
+    "alarms",
     "accounts",
     "orders",
 ]

@@ -144,6 +144,8 @@ def web() -> Program:
         name="web",
         argv=[
             *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"),
+            # HTTP/2 without TLS is what nobody here speaks; and many connections must not hold much memory each.
+            *("--http", "1", "--http1-buffer-size", "65536"),
             # It warns of more threads than cores; ours wait for the broker most of the time.
             *("--log-level", "error"),
             *("--host", settings.HOST, "--port", str(settings.PORT)),

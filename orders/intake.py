@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from accounts import clock
-from orders import clearance, events, exposure, journal, kill_points, stamps
+from orders import clearance, events, exposure, journal, kill_points, stamps, trail
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
@@ -26,8 +26,8 @@ from orders.risk.values import Decision, Ticket
 from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
 UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
-# What the session's pacing lets through, with room for its own questions.
-SENT_PER_SECOND = 40
+# Of what the session's pacing lets through: the session has questions of its own.
+OURS_TO_SEND = 0.87
 # Of the time a request waits, so that the last in the queue is still answered.
 BACKLOG_SHARE = 0.75
 
@@ -113,6 +113,7 @@ def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderReques
                     f"this service is client {client_id} and cannot cancel it"
                 )
             request = _persist(asked, cancels=order)
+            trail.append_request(request, about=order)
             origin = journal.Origin(actor=asked.actor, request_id=asked.request_id)
             journal.record_all([(order, events.CancelRequested())], origin=origin)
     except IntegrityError:
@@ -122,17 +123,25 @@ def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderReques
 
 def refuse(asked: Asked, *, reason: str, status_code: int) -> OrderRequest:
     """Persist a request that is answered with a refusal, together with the answer."""
-    with transaction.atomic():
-        request = _persist(asked, refusal=reason)
-        answer(request, status_code=status_code, body={"detail": reason})
-    return request
+    return _persist_answered(asked, refusal=reason, status_code=status_code, body={"detail": reason})
 
 
-def repeat(asked: Asked, first: OrderRequest, *, status_code: int, body: dict[str, Any]) -> OrderRequest:
-    """Persist a request that came again under its key and was answered as the first one was."""
+def repeat(
+    asked: Asked, first: OrderRequest, *, status_code: int, body: dict[str, Any], about: Order | None = None
+) -> OrderRequest:
+    """Persist a request that came again under its key and was answered as the first one was. `about`: as in `answer`."""
+    refusal = f"Not done again: repeats request {first.pk}"
+    return _persist_answered(asked, refusal=refusal, status_code=status_code, body=body, about=about)
+
+
+def _persist_answered(
+    asked: Asked, *, refusal: str, status_code: int, body: dict[str, Any], about: Order | None = None
+) -> OrderRequest:
     with transaction.atomic():
-        request = _persist(asked, refusal=f"Not done again: repeats request {first.pk}")
-        answer(request, status_code=status_code, body=body)
+        request = _persist(asked, refusal=refusal)
+        answered = _answer(request, status_code=status_code, body=body, settled=True)
+        answered.save(force_insert=True)
+        trail.append_refusal(request, answered, about=about)
     return request
 
 
@@ -150,9 +159,22 @@ def withdraw_cancel(order_pk: int) -> bool:
     return True
 
 
-def answer(request: OrderRequest, *, status_code: int, body: dict[str, Any], settled: bool = True) -> RequestAnswer:
-    """Keep what the client was told."""
-    return RequestAnswer.objects.create(
+def answer(
+    request: OrderRequest,
+    *,
+    status_code: int,
+    body: dict[str, Any],
+    settled: bool = True,
+    about: Order | None = None,
+) -> RequestAnswer:
+    """Keep what the client was told. `about`: the order in whose chain it belongs, the first where there are several."""
+    row = _answer(request, status_code=status_code, body=body, settled=settled)
+    trail.insert_answer(row, about=about)
+    return row
+
+
+def _answer(request: OrderRequest, *, status_code: int, body: dict[str, Any], settled: bool) -> RequestAnswer:
+    return RequestAnswer(
         request=request, answered_at=clock.database_now(), status_code=status_code, body=body, settled=settled
     )
 
@@ -212,7 +234,7 @@ def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -
 
 def refuse_overload(messages: int) -> None:
     """Raises: Overloaded, when what waits cannot be sent within a request's wait. Called before anything is stored."""
-    seconds = (exposure.backlog() + messages) / SENT_PER_SECOND
+    seconds = (exposure.backlog() + messages) / (settings.IB_MESSAGES_PER_SECOND * OURS_TO_SEND)
     if seconds > settings.PLACEMENT_WAIT_SECONDS * BACKLOG_SHARE:
         raise Overloaded(retry_after=math.ceil(seconds))
 

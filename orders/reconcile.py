@@ -14,13 +14,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts import clock
 from accounts.models import GatewayConnection
+from alarms.register import raise_alarm
+from alarms.vocabulary import AlarmKind
 from gateway.broker import Broker, SessionStatus
 from gateway.reports import Query, SessionState
-from orders import events, evidence, journal, kill_points
+from orders import events, evidence, journal, kill_points, trail
 from orders.desk import Desk
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
@@ -92,6 +95,11 @@ def patience(query: Query) -> float:
     return LONG_ANSWER_SECONDS if query is Query.EXECUTIONS else QUESTION_SECONDS
 
 
+def words_of_doubt(order: Order) -> str:
+    """What is said aloud of an order in doubt."""
+    return f"{order}: whether the broker has it cannot be told yet"
+
+
 def _ours(gateway: str, client_id: int) -> QuerySet[Order]:
     """What was sent under our client id at this gateway: another gateway's orders are not ours to judge."""
     return Order.objects.filter(client_id=client_id, account__session_id=gateway, stamp__isnull=False)
@@ -119,8 +127,10 @@ def _untransmitted(gateway: str, client_id: int) -> QuerySet[Order]:
 def _doubt(orders: Iterable[Order], *, origin: journal.Origin) -> None:
     for order in orders:
         event = events.InDoubt(reason=UNKNOWN_TO_BROKER)
-        if journal.record(order.pk, event, origin=origin, only_from=frozenset({OrderStatus.PENDING_NEW})):
-            log.critical("order %s is in doubt: whether the broker has it cannot be told yet", order.pk)
+        with transaction.atomic():
+            if journal.record(order.pk, event, origin=origin, only_from=frozenset({OrderStatus.PENDING_NEW})):
+                facts = {"account": order.account_id}
+                raise_alarm(AlarmKind.IN_DOUBT, trail.subject(order.pk), text=words_of_doubt(order), facts=facts)
 
 
 def _decide(order: Order, *, desk: Desk, status: SessionStatus, origin: journal.Origin) -> None:

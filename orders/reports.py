@@ -14,6 +14,8 @@ from decimal import Decimal
 from django.db import transaction
 
 from accounts.models import BrokerAccount
+from alarms.register import raise_alarm
+from alarms.vocabulary import AlarmKind
 from gateway import dialect
 from gateway.error_codes import Effect, effect_of
 from gateway.reports import (
@@ -25,7 +27,7 @@ from gateway.reports import (
     OrderStatusReport,
     Report,
 )
-from orders import attribution, events, fills, journal, stamps, wanted
+from orders import attribution, events, fills, journal, stamps, trail, wanted
 from orders.models import Order
 from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus
 
@@ -143,7 +145,7 @@ def _acknowledge(order: Order, perm_id: int, broker_status: str, origin: journal
     disproved = order.status in DISPROVED_BY_LISTING or revived
     if disproved or (fills_came_first and order.status in (OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)):
         if order.status not in UNACKNOWLEDGED and disproved:
-            log.critical("order %s was held to be %s and is at the broker", order.pk, order.status)
+            _alarm(AlarmKind.DISPROVED, order, f"{order} was held to be {order.status} and is at the broker")
         _note(order, events.Accepted(perm_id=perm_id, broker_status=broker_status), origin)
     else:
         _status(order, broker_status, origin, perm_id=perm_id)
@@ -204,7 +206,7 @@ def _adopt(
         return None
     reference, stamp = stamps.split(report.order_ref)
     if stamp is not None:
-        _alarm(report, origin, attribution.stamped(report.order_ref))
+        _stamped_and_not_ours(report, origin, attribution.stamped(report.order_ref))
     fixed = {
         "account_id": report.account,
         "symbol": report.contract.symbol,
@@ -231,14 +233,22 @@ def _adopt(
     return order
 
 
-def _alarm(report: OpenOrderReport | CompletedOrderReport, origin: journal.Origin, ours: Order | None) -> None:
+def _stamped_and_not_ours(
+    report: OpenOrderReport | CompletedOrderReport, origin: journal.Origin, ours: Order | None
+) -> None:
     """Say aloud that the broker has an order with a stamp of ours that we did not place, or placed once already."""
     if ours is None:
-        log.critical("permId %s carries a stamp of ours that no row has: %s", report.perm_id, report.order_ref)
+        text = f"permId {report.perm_id} carries a stamp of ours that no row has: {report.order_ref}"
+        facts = {"account": report.account, "perm_id": report.perm_id}
+        raise_alarm(AlarmKind.ORPHAN, f"perm_id:{report.perm_id}", text=text, facts=facts)
         return
     text = f"the broker has a second order with this one's stamp, permId {report.perm_id}; it is kept beside this one"
-    log.critical("order %s: %s", ours.pk, text)
+    _alarm(AlarmKind.DUPLICATE, ours, f"{ours}: {text}")
     _note_once(ours, text, origin)
+
+
+def _alarm(kind: AlarmKind, order: Order, text: str) -> None:
+    raise_alarm(kind, trail.subject(order.pk), text=text, facts={"account": order.account_id})
 
 
 def _adopted_status(broker_status: str) -> OrderStatus:

@@ -11,6 +11,10 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts.snapshots import taking
+from alarms.register import clear, raise_alarm
+from alarms.vocabulary import AlarmKind
+from audit.models import Verification
+from audit.verification import Verdict
 from gateway.errors import GatewayError
 from orders import desk, dispatch, sync
 from orders import sweep as sweeping
@@ -18,6 +22,9 @@ from orders.breaks import runs
 from orders.errors import NotOwner
 
 log = logging.getLogger(__name__)
+
+VERIFIED = "verification"  # what its alarms are about
+VERDICTS = frozenset(int(verdict) for verdict in Verdict)
 
 
 @shared_task(ignore_result=True)
@@ -87,5 +94,10 @@ def verify_audit() -> None:
     """Verify the whole trail, in a process of its own: it computes for minutes, and this one has orders to send."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "verify_audit", "--verbosity", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own words
-    if done.returncode:
-        log.critical("the audit trail: %s", " ".join((done.stdout + done.stderr).split()))
+    if done.returncode not in VERDICTS:
+        said = " ".join((done.stdout + done.stderr).split())
+        raise_alarm(AlarmKind.VERIFICATION, VERIFIED, text=said[-500:] or f"it ended with {done.returncode}")
+        return
+    clear(AlarmKind.VERIFICATION, VERIFIED)
+    if done.returncode != Verdict.INTACT:
+        raise_alarm(AlarmKind.TRAIL, VERIFIED, text=Verification.objects.latest("ended_at").words)

@@ -3,11 +3,13 @@ compares rows with what is told here.
 
 Rules: each row has one entry in the chain of its account, of which a change of any column is a change. Decimals are
 text without trailing zeros, times are text in UTC. What the broker sent belongs to the event or row it caused. An
-order's terms, and the digest of the request behind it, stand in the entry of its first event.
+order's terms, and the digest of the request behind it, stand in the entry of its first event. A request that led to no
+order of its own has an entry itself, and each answer has one; where no order is known, in the chain of the site.
 """
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,11 +18,20 @@ from django.db.models import Max, Model
 from accounts.models import BrokerAccount
 from audit import canonical, chain
 from audit.canonical import INTEGER_LIMIT
-from audit.record import append, append_all, draft
-from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
+from audit.models import OPENING, Draft, Entry
+from audit.record import append, append_all, draft, insert_with
+from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest, RequestAnswer
 
-EVENT, EXECUTION, COMMISSION, OPENING = "order event", "execution", "commission", "opening"
-MODELS: dict[str, type[Model]] = {EVENT: OrderEvent, EXECUTION: Execution, COMMISSION: Commission}
+EVENT, EXECUTION, COMMISSION, REQUEST, ANSWER = "order event", "execution", "commission", "request", "answer"
+MODELS: dict[str, type[Model]] = {
+    EVENT: OrderEvent,
+    EXECUTION: Execution,
+    COMMISSION: Commission,
+    REQUEST: OrderRequest,
+    ANSWER: RequestAnswer,
+}
+# What a trail tells of from its first entry on, unless an opening entry says from where.
+FROM_THE_BEGINNING = frozenset({EVENT, EXECUTION, COMMISSION})
 TERMS = (
     "role",
     "account_id",
@@ -40,6 +51,8 @@ EXECUTED = tuple(
 )
 CHARGED = tuple(field.attname for field in Commission._meta.concrete_fields if field.name != "id")
 REQUESTED = ("endpoint", "actor", "remote_address", "request_id", "idempotency_key", "received_at")
+REFUSED = ("body_digest", "refusal", "cancels_id")
+ANSWERED = tuple(field.attname for field in RequestAnswer._meta.concrete_fields if field.name != "id")
 
 
 def append_events(rows: Sequence[OrderEvent]) -> None:
@@ -84,12 +97,37 @@ def append_commissions(rows: Sequence[Commission]) -> None:
     append_all(drafts)
 
 
+def append_request(row: OrderRequest, *, about: Order | None) -> None:
+    """A request that opens no order. `about`: the order it names, if any."""
+    append_all([_request_draft(row, about)])
+
+
+def append_refusal(row: OrderRequest, answer: RequestAnswer, *, about: Order | None) -> None:
+    """A request that opens no order, and what it was told at once."""
+    append_all([_request_draft(row, about), _answer_draft(answer, about)])
+
+
+def insert_answer(row: RequestAnswer, *, about: Order | None) -> None:
+    """Insert an answer together with its entry: a client waits, and this is one way to the database."""
+    insert_with(row, _answer_draft(row, about))
+
+
 def append_opening() -> None:
-    """Begin the trail of a database that has a record already: with a digest of it. Nothing where there is none."""
-    if not any(model._default_manager.exists() for model in MODELS.values()):
+    """Begin the trail of what it did not tell of before, with a digest of the rows there are. May run at every start."""
+    told = opened()
+    new = {kind: model for kind, model in MODELS.items() if kind not in told}
+    if not new:
         return
-    last = {kind: model._default_manager.aggregate(last=Max("pk"))["last"] or 0 for kind, model in MODELS.items()}
-    append(chain.SITE, OPENING, {kind: before(model, last=last[kind]) for kind, model in MODELS.items()})
+    last = {kind: model._default_manager.aggregate(last=Max("pk"))["last"] or 0 for kind, model in new.items()}
+    append(chain.SITE, OPENING, {kind: before(model, last=last[kind]) for kind, model in new.items()})
+
+
+def opened() -> Mapping[str, int]:
+    """The kinds that the trail tells of, with the number of the last row that is older than its telling."""
+    told = dict.fromkeys(FROM_THE_BEGINNING, 0) if Entry.objects.exists() else {}
+    for body in Entry.objects.filter(kind=OPENING).values_list("body", flat=True):
+        told |= {kind: facts["last"] for kind, facts in json.loads(body)["facts"].items()}
+    return told
 
 
 def before(model: type[Model], *, last: int) -> dict[str, Any]:
@@ -110,6 +148,10 @@ def facts(row: Model, order: Order | None = None) -> dict[str, Any]:
             return _columns(row, EXECUTED)
         case Commission():
             return _columns(row, CHARGED)
+        case OrderRequest():
+            return {**_request(row), **_columns(row, REFUSED)}
+        case RequestAnswer():
+            return _columns(row, ANSWERED)
     raise TypeError(f"nothing of {row!r} is in the trail")
 
 
@@ -143,6 +185,22 @@ def event_facts(row: OrderEvent, order: Order | None) -> dict[str, Any]:
 def plain(value: Decimal) -> str:
     """A decimal without trailing zeros."""
     return f"{value.normalize():f}" if value else "0"
+
+
+def _request_draft(row: OrderRequest, about: Order | None) -> Draft:
+    return draft(_chain_of(about), REQUEST, facts(row), subject=_subject_of(about), record=row.pk)
+
+
+def _answer_draft(row: RequestAnswer, about: Order | None) -> Draft:
+    return draft(_chain_of(about), ANSWER, facts(row), subject=_subject_of(about), record=row.pk)
+
+
+def _chain_of(order: Order | None) -> str:
+    return chain.of_account(order.account_id) if order else chain.SITE
+
+
+def _subject_of(order: Order | None) -> str:
+    return subject(order.pk) if order else ""
 
 
 def _request(request: OrderRequest) -> dict[str, Any]:

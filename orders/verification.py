@@ -1,7 +1,8 @@
 """Is the record what the audit trail says it is? Rows against entries, states against events, executions against fills.
 
 Rules
-1. Each event, execution and commission has one entry, and says what the entry says; none is without.
+1. Each event, execution, commission, answer, and request without an order has one entry, and says what the entry
+   says; none is without. A request with orders stands in the entries of their first events.
 2. Rows that are older than the trail (`trail.append_opening`) are covered by the digest in its opening entry.
 3. Everything is read from one snapshot, so that it may run while orders are placed.
 """
@@ -16,15 +17,15 @@ from itertools import islice
 from typing import Any
 
 from django.db import connection, models, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from audit import canonical
 from audit import chain as chains
-from audit.models import Entry
+from audit.models import OPENING, Entry
 from audit.note import Checkpoint
 from audit.verification import LISTED_AT_MOST, ChainCheck, Report, Verdict, by_chain, check_subject, facts_of, names
 from orders import refold, trail
-from orders.models import Execution, Order, OrderEvent
+from orders.models import Execution, Order, OrderEvent, OrderRequest, RequestAnswer
 from orders.trail import plain
 
 ORDERS_AT_A_TIME = 500
@@ -57,7 +58,6 @@ class Verifier:
     progress: Callable[[str], None] = lambda _line: None
     report: Report = field(default_factory=Report)
     _found: Counter[str] = field(default_factory=Counter)  # rows by kind
-    _before: Counter[str] = field(default_factory=Counter)  # last number of what is older than the trail, by kind
     _gone: Counter[int] = field(default_factory=Counter)
 
     def run(self) -> Report:
@@ -99,7 +99,7 @@ class Verifier:
                 if now != then:
                     self._changed(entry, json.loads(now), json.loads(then))
         for entry in batch:
-            if entry.kind == trail.OPENING:
+            if entry.kind == OPENING:
                 self._check_before_the_trail(json.loads(facts_of(entry)))
         if batch:
             self.progress(f"{self.report.entries:,} entries, up to {batch[-1].chain} {batch[-1].seq}")
@@ -119,10 +119,8 @@ class Verifier:
                 self.report.add(Verdict.DIFFERS, f"{_name(entry.kind, then)} was changed: {words}")
 
     def _check_before_the_trail(self, facts: dict[str, Any]) -> None:
-        for kind, model in trail.MODELS.items():
-            then = facts[kind]
-            self._before[kind] = then["last"]
-            now = trail.before(model, last=then["last"])
+        for kind, then in facts.items():
+            now = trail.before(trail.MODELS[kind], last=then["last"])
             if now != then:
                 words = f"of what is older than the trail, something was changed among the {then['count']} {kind}s"
                 self.report.add(Verdict.DIFFERS, f"{words} up to number {then['last']}; now there are {now['count']}")
@@ -133,8 +131,9 @@ class Verifier:
             self.report.add(Verdict.DIFFERS, words)
 
     def _check_rows_without_entries(self) -> None:
+        older = trail.opened()
         for kind, model in trail.MODELS.items():
-            rows = _rows(model, self.scope.account).filter(pk__gt=self._before[kind])
+            rows = _rows(model, self.scope.account).filter(pk__gt=older.get(kind, 0))
             if rows.count() == self._found[kind]:
                 continue
             entries = Entry.objects.filter(kind=kind, record=OuterRef("pk"))
@@ -191,14 +190,27 @@ def _orders(scope: Scope) -> QuerySet[Order]:
 
 
 def _rows(model: type[models.Model], account: str) -> QuerySet[Any]:
+    """The rows that have an entry of their own; with an account, those of its chain."""
     rows = model._default_manager.all()
-    if not account:
-        return rows
+    if model is OrderRequest:
+        # One with orders has neither a refusal nor an order to cancel: if it has, somebody gave it that.
+        opens = Order.objects.filter(request=OuterRef("pk"))
+        rows = rows.filter(~Exists(opens) | ~Q(refusal="") | Q(cancels__isnull=False))
+    return rows if not account else rows.filter(_of_account(model, account))
+
+
+def _of_account(model: type[models.Model], account: str) -> Q:
     if model is OrderEvent:
-        return rows.filter(order__account_id=account)
+        return Q(order__account_id=account)
+    if model is Execution:
+        return Q(account=account)
+    if model is OrderRequest:
+        return Q(cancels__account_id=account)
+    if model is RequestAnswer:
+        theirs = Order.objects.filter(account_id=account)
+        return Q(request__cancels__account_id=account) | Q(request__in=theirs.values("request"))
     # A commission names its execution only.
-    executions = Execution.objects.filter(account=account)
-    return executions if model is Execution else rows.filter(exec_id__in=executions.values("exec_id"))
+    return Q(exec_id__in=Execution.objects.filter(account=account).values("exec_id"))
 
 
 def _executions(orders: Sequence[Order], trades: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Execution]:
@@ -227,6 +239,10 @@ def _orders_of_first_events(rows: Iterable[models.Model]) -> dict[int, Order]:
 def _name(kind: str, facts: dict[str, Any]) -> str:
     if kind == trail.EVENT:
         return f"order {facts['order']}, event {facts['sequence']} ({facts['kind']})"
+    if kind == trail.REQUEST:
+        return f"request {facts['id']} ({facts['endpoint']})"
+    if kind == trail.ANSWER:
+        return f"answer {facts['status_code']} to request {facts['request_id']}"
     about = f" of order {facts['order_id']}" if facts.get("order_id") else ""
     return f"{kind} {facts['exec_id']}{about}"
 

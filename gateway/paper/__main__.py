@@ -16,6 +16,7 @@ from gateway.paper.ledger import Ledger
 from gateway.paper.rendering import Clock
 from gateway.paper.server import Server
 from gateway.paper.state import Store
+from gateway.paper.throttle import RATE
 from gateway.paper.venue import Venue
 
 DESCRIPTION = """\
@@ -48,6 +49,9 @@ def arguments() -> argparse.ArgumentParser:
     add("--ledger", type=Path, metavar="FILE", help="append every session, placement, cancel and execution to FILE")
     add("--state", type=Path, metavar="DIR", help="keep orders, positions and cash in DIR over restarts")
     add("--time-zone", default="UTC", help="zone of times and of midnight, e.g. US/Eastern (default: %(default)s)")
+    add(
+        "--rate", type=int, default=RATE, help="messages a second from one client; 0: any number (default: %(default)s)"
+    )
     add("--read-only", action="store_true", help="refuse orders with 321, as a gateway whose API is read-only")
     add("--verbose", action="store_true", help="log more")
     return parser
@@ -99,7 +103,7 @@ async def serve(options: argparse.Namespace) -> None:
         store.load()
     ledger = Ledger(options.ledger, now)
     clock = Clock(zone, options.time_zone)
-    venue = Venue(exchange, ledger=ledger, store=store, clock=clock, read_only=options.read_only)
+    venue = Venue(exchange, ledger=ledger, store=store, clock=clock, read_only=options.read_only, rate=options.rate)
     ledger.record("start", accounts=list(exchange.accounts), seed=options.seed)
     venue.open()
     server = Server(venue, tick=options.tick)

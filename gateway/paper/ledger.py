@@ -6,7 +6,7 @@ decimals, an unset price is null. Texts stand as received.
 
     start, stop         the gateway; `accounts`, `seed` / nothing more
     session_open        session, clientId, version
-    session_close       session, clientId, reason
+    session_close       session, clientId, reason, messages (how many it sent)
     placement           session, clientId, orderId, orderRef, symbol, conId, side, type, quantity, limitPrice,
                         stopPrice, account, tif, parentId, transmit, ocaGroup; then accepted, errorCode, errorText,
                         permId, held

@@ -23,6 +23,7 @@ class Session:
     connection: ServerConnection
     throttle: Throttle
     client_id: int = NOBODY
+    messages: int = 0  # that it sent
     closing: bool = False
     reason: str = ""
     positions: bool = False

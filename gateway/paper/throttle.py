@@ -4,26 +4,29 @@ A bucket of tokens and no sliding window: IB's own clients send up to 45 message
 """
 
 RATE = 50  # messages a second
-CAPACITY = 100
+SECONDS_SAVED = 2  # what a client did not use of its rate it may use later
 ROUNDING = 1e-6  # of a token: who waited as long as he was told must not be told again
 STRIKES = 3  # a client that does not slow down is dropped; one strike a second at most
 
 
 class Throttle:
-    """One client's bucket; `now` is any clock that only goes forward, in seconds."""
+    """One client's bucket; `now` is any clock that only goes forward, in seconds. A rate of 0 is none."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, rate: int = RATE) -> None:
         self.strikes = 0
-        self._tokens = float(CAPACITY)
+        self.rate = rate
+        self._tokens = float(rate * SECONDS_SAVED)
         self._filled_at = now
         self._struck_at = now - 1
 
     def wait(self, now: float) -> float:
         """The seconds until there is a token, 0 if there is one."""
-        self._tokens = min(CAPACITY, self._tokens + (now - self._filled_at) * RATE)
+        if not self.rate:
+            return 0.0
+        self._tokens = min(self.rate * SECONDS_SAVED, self._tokens + (now - self._filled_at) * self.rate)
         self._filled_at = now
         missing = 1 - self._tokens
-        return missing / RATE if missing > ROUNDING else 0.0
+        return missing / self.rate if missing > ROUNDING else 0.0
 
     def take(self, now: float) -> bool:
         """Take a token, if there is one."""

@@ -43,7 +43,7 @@ IN_USE = "Unable to connect as the client id is already in use. Retry with a uni
 FOR_TRADERS = (m.PlaceOrder, m.CancelOrder, m.ReqGlobalCancel, m.ReqOpenOrders, m.ReqAllOpenOrders, m.ReqAutoOpenOrders)
 READ_ONLY = "Error validating request.-'b0' : cause - The API interface is currently in Read-Only mode."
 NO_REQUEST = 2147483647  # IB's word for the id of a request that carries none
-TOO_FAST = "Max rate of messages per second has been exceeded:max=50 rec={} ({})"
+TOO_FAST = "Max rate of messages per second has been exceeded:max={} rec={} ({})"
 PACED = "+PACEAPI"
 STEPS_PER_REFRESH = 6  # account values follow prices more slowly than quotes do
 STEPS_PER_PRICE_SAVE = 60
@@ -62,6 +62,7 @@ class Venue:
         store: Store | None = None,
         clock: rendering.Clock | None = None,
         read_only: bool = False,
+        rate: int = RATE,
     ) -> None:
         self.exchange = exchange
         self.sessions: dict[int, Session] = {}  # by client id
@@ -69,6 +70,7 @@ class Venue:
         self._ledger = ledger
         self._store = store
         self._clock = clock or rendering.Clock()
+        self._rate = rate
         self._connected = 0
         self._steps = 0
         self._orders = OrderDesk(exchange, ledger, self._clock)
@@ -122,7 +124,7 @@ class Venue:
         return Session(
             number=self._connected,
             connection=ServerConnection(time_text=self._clock.text(self.exchange.clock())),
-            throttle=Throttle(now),
+            throttle=Throttle(now, self._rate),
         )
 
     def receive(self, session: Session, data: bytes, now: float) -> float:
@@ -177,19 +179,24 @@ class Venue:
         if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
             self._ledger.record(
-                "session_close", session=session.number, clientId=session.client_id, reason=session.reason
+                "session_close",
+                session=session.number,
+                clientId=session.client_id,
+                reason=session.reason,
+                messages=session.messages,
             )
 
     # Requests that concern no desk
 
     def _answer(self, session: Session, message: m.Message, now: float) -> None:
+        session.messages += 1
         if message.leftover:
             log.warning("client %s: fields left over in %s", session.client_id, message)
         if session.throttle.take(now):
             self._handlers[type(message)](session, message)
             self._deliver()
             return
-        session.error(NOBODY, 100, TOO_FAST.format(RATE + 1, session.throttle.strike(now)))
+        session.error(NOBODY, 100, TOO_FAST.format(self._rate, self._rate + 1, session.throttle.strike(now)))
         if session.throttle.strikes >= STRIKES:
             session.close("too many messages per second")
 

@@ -153,6 +153,11 @@ class Break(models.Model):
     def is_open(self) -> bool:
         return self.closed_at is None
 
+    @property
+    def words(self) -> str:
+        """What differs, in one line."""
+        return f"{self}, account {self.account}: expected {self.expected}, actual {self.actual}"
+
 
 class BreakEvent(models.Model):
     """One change of a break. What was expected and found stands in each, as it was then."""

@@ -16,6 +16,8 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from alarms.register import raise_alarm
+from alarms.vocabulary import AlarmKind
 from orders.breaks.books import BreakId, Comparison, Point, text
 from orders.breaks.models import LIVE, Break, BreakEvent, ReconciliationRun
 from orders.breaks.vocabulary import BreakEventKind, Severity, Source
@@ -23,7 +25,6 @@ from orders.vocabulary import Actor
 
 log = logging.getLogger(__name__)
 
-LEVELS = {Severity.CRITICAL: logging.CRITICAL, Severity.WARNING: logging.WARNING}
 BOOKS_AGREE = "the books agree again"
 
 
@@ -95,8 +96,11 @@ def _open(point: Point, source: Source, origin: Origin) -> None:
     )
     row.save(force_insert=True)
     _append(row, BreakEventKind.OPENED, origin)
-    told = f"break {row.pk}, {row}, account {row.account}: expected {row.expected}, actual {row.actual}"
-    transaction.on_commit(lambda: log.log(LEVELS[point.severity], "%s", told))
+    if point.severity == Severity.CRITICAL:
+        raise_alarm(AlarmKind.BREAK, f"break:{row.pk}", text=row.words, facts={"account": row.account})
+    else:
+        told = f"break {row.pk}, {row.words}"
+        transaction.on_commit(lambda: log.warning("%s", told))
 
 
 def _seen_again(row: Break, point: Point, origin: Origin) -> bool:

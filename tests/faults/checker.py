@@ -5,7 +5,7 @@ Rules
    never at the broker.
 2. Answers are matched by the reference that the client chose, so a database that lies is found out too.
 3. All broken invariants are reported together, each with its number in the list of docs/reliability.md.
-Not looked at here: I17 (the audit chain has tests of its own), I20 (halt) and I21 (grants), which do not exist yet.
+Not looked at here: I20 (the halt), which does not exist yet.
 """
 
 import re
@@ -17,6 +17,7 @@ from decimal import Decimal
 
 from orders import events, lifecycle
 from orders.stamps import split
+from tests.faults import record
 from tests.faults.client import Exchange
 from tests.faults.house import CLIENT_ID, OURS, Run
 from tests.faults.proxy import TO_GATEWAY
@@ -73,7 +74,7 @@ class Findings:
         self.doubt = doubt
         self.whole_ledger = run.house.ledger()
         ledger = self.whole_ledger[run.ledger_from :]
-        self.placements = [line for line in ledger if line["kind"] == "placement" and line["clientId"] == CLIENT_ID]
+        self.placements = [line for line in ledger if _is_placement_of_ours(line)]
         self.transmitted = {line["permId"] for line in ledger if line["kind"] == "transmitted"}
         self.ended = {line["permId"]: line for line in ledger if line["kind"] == "ended"}
         self.executions = [line for line in ledger if line["kind"] == "execution" and line["clientId"] == CLIENT_ID]
@@ -106,8 +107,10 @@ class Findings:
             self._in_time,
             self._brackets_whole,
             self._cancelled_is_true,
+            self._trail_intact,
             self._one_event_per_change,
             self._one_key_one_order,
+            self._only_allowed_accounts,
             self._positions_add_up,
             self._no_secret,
         ):
@@ -187,8 +190,9 @@ class Findings:
             why = {e["order_id"]: e["payload"]["doubts"] for e in self.events if e["kind"] == "STILL_IN_DOUBT"}
             yield f"I6: orders {doubtful} are IN_DOUBT, which this case does not allow: {why}"
         for pk in doubtful:
-            if not self.house.logged(f"order {pk} is in doubt"):
-                yield f"I6: order {pk} is IN_DOUBT and no alarm was logged"
+            raised = "SELECT id FROM alarms_alarm WHERE kind = 'IN_DOUBT' AND subject = %s AND cleared_at IS NULL"
+            if not self.house.rows(raised, f"order:{pk}"):
+                yield f"I6: order {pk} is IN_DOUBT and no alarm is open"
 
     def _every_fill_once(self) -> Iterator[str]:
         rows = self.house.rows(
@@ -236,10 +240,9 @@ class Findings:
                 yield f"I9: {name} is known as {order['perm_id']}"
 
     def _ids_ascend(self) -> Iterator[str]:
-        last = 0
-        for line in self.whole_ledger:
-            if line["kind"] != "placement" or line["clientId"] != CLIENT_ID:
-                continue
+        earlier = self.whole_ledger[: self.run.ledger_from]
+        last = max((line["orderId"] for line in earlier if _is_placement_of_ours(line)), default=0)
+        for line in self.placements:
             if line["orderId"] <= last:
                 yield f"I10: order id {line['orderId']} was received after {last}"
             last = max(last, line["orderId"])
@@ -258,12 +261,12 @@ class Findings:
 
     def _one_session(self) -> Iterator[str]:
         open_session: int | None = None
-        for line in self.whole_ledger:
+        for number, line in enumerate(self.whole_ledger):
             kind = line["kind"]
             if kind in ("start", "stop"):
                 open_session = None
             elif kind == "session_open" and line["clientId"] == CLIENT_ID:
-                if open_session is not None:
+                if open_session is not None and number >= self.run.ledger_from:
                     yield f"I12: session {line['session']} was opened while {open_session} was open"
                 open_session = line["session"]
             elif kind == "session_close" and line["session"] == open_session:
@@ -328,6 +331,10 @@ class Findings:
             if end is None or end["status"] != "Cancelled":
                 yield f"I16: {exchange.body['perm_id']} was answered cancelled; the gateway says {end}"
 
+    def _trail_intact(self) -> Iterator[str]:
+        for words in record.wrong_since_last_time(self.house):
+            yield f"I17: {words}"
+
     def _one_event_per_change(self) -> Iterator[str]:
         trails: defaultdict[int, list[dict]] = defaultdict(list)
         for event in self.events:
@@ -360,9 +367,14 @@ class Findings:
             if len(perm_ids) > legs:
                 yield f"I19: key {key} was answered with {sorted(perm_ids)}"
 
+    def _only_allowed_accounts(self) -> Iterator[str]:
+        for line in self.placements:
+            if line["account"] != OURS:
+                yield f"I21: the gateway received {line['orderRef']} for account {line['account']!r}, not {OURS}"
+
     def _positions_add_up(self) -> Iterator[str]:
         held: defaultdict[str, Decimal] = defaultdict(Decimal)
-        for line in self.house.ledger(whole=True):
+        for line in self.house.ledger():
             if line["kind"] == "execution" and line["account"] == OURS:
                 held[line["symbol"]] += Decimal(line["quantity"]) * (1 if line["side"] in ("BUY", "BOT") else -1)
         rows = {
@@ -376,7 +388,7 @@ class Findings:
     def _no_secret(self) -> Iterator[str]:
         secrets = [
             secret
-            for url in (self.house.database_url, self.house.redis_url)
+            for url in (self.house.owner_url, self.house.database_url, self.house.redis_url)
             if (secret := re.sub(r".*://[^:]*:([^@]+)@.*", r"\1", url)) != url
         ]
         secrets.append((self.house.directory / "secret_key").read_text().strip())
@@ -395,6 +407,10 @@ class Findings:
         if order["role"] not in ("STOP_LOSS", "TAKE_PROFIT"):
             return None
         return next(o for o in self.orders if o["request_id"] == order["request_id"] and o["role"] == "ENTRY")
+
+
+def _is_placement_of_ours(line: dict) -> bool:
+    return line["kind"] == "placement" and line["clientId"] == CLIENT_ID
 
 
 def _stamp(line: dict) -> str | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.faults import record
 from tests.faults.house import running
 
 FIRST_HALF = {"test_web.py", "test_worker.py", "test_wire.py", "test_variants.py"}
@@ -16,7 +17,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group("faults 1" if first else "faults 2"))
 
 
+@pytest.fixture(autouse=True)
+def databases_of_houses(django_db_blocker):
+    """What these tests look at through Django is a house's own database; see `record.opened`."""
+    with django_db_blocker.unblock():
+        yield
+
+
 @pytest.fixture(scope="session")
-def house(tmp_path_factory):
+def house(tmp_path_factory, django_db_blocker):
     with running(tmp_path_factory.mktemp("faults")) as running_house:
         yield running_house
+        with django_db_blocker.unblock():
+            record.close(running_house)

@@ -1,8 +1,9 @@
 """The house under test: every process on its own, so that each can be killed, stopped and started by itself.
 
-PostgreSQL, Redis, a web process, two workers for the same client id (whoever was first is the owner, the other one
-stands by), beat, a paper gateway whose market stands still, and the proxy between it and the workers. One house serves
-many tests: `Run` marks where one begins, and only what came after it is looked at.
+PostgreSQL, Redis, the notary, a web process, two workers for the same client id (whoever was first is the owner, the
+other one stands by), beat, a paper gateway whose market stands still, and the proxy between it and the workers. Our own
+processes come to the database as the role of the application; the harness breaks things as its owner, and never touches
+the record. One house serves many tests: `Run` marks where one begins, and only what came after it is looked at.
 """
 
 import dataclasses
@@ -15,15 +16,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import redis
 from psycopg.rows import dict_row
 
-from ibkr_site import embedded
+from ibkr_site import embedded, stack
 from ibkr_site.supervisor import Program, tethered
+from tests.faults import record
 from tests.faults.client import Client
 from tests.faults.proxy import Proxy
 from tests.gateway.paper_process import RawClient
@@ -32,7 +34,7 @@ from tests.walks.house import free_port, until
 ROOT = Path(__file__).resolve().parents[2]
 OURS, THEIRS = "DU1000001", "DU1000002"
 CLIENT_ID = 17
-NAMES = ("postgres", "redis", "gateway", "web", "worker-a", "worker-b", "beat")
+NAMES = ("postgres", "redis", "notary", "gateway", "web", "worker-a", "worker-b", "beat")
 WORKERS = ("worker-a", "worker-b")
 
 # Everything that only takes time is short; what is promised stays in proportion.
@@ -44,6 +46,7 @@ ENVIRONMENT = {
     "EXECUTION_SYNC_SECONDS": "2",
     "EXECUTION_SYNC_REST_SECONDS": "2",
     "SWEEP_SECONDS": "2",
+    "AUDIT_SECONDS": "1",
     "PLACEMENT_WAIT_SECONDS": "6",
     "ORDER_VALID_SECONDS": "8",
     "CANCEL_WAIT_SECONDS": "4",
@@ -139,19 +142,20 @@ class Part:
 class House:
     """All parts, and the ways to look at what they did."""
 
-    def __init__(self, directory: Path, *, worker_argv: list[str] | None = None, standby: bool = True) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.kill_points = directory / "kill_points"
         self.kill_points.mkdir()
         (directory / "paper").mkdir()
         self.gateway_port, self.web_port = free_port(), free_port()
         self.proxy = Proxy(self.gateway_port)
-        self.trusted_from = 0
+        self.verified_until: datetime | None = None  # by the database's clock
         self.database_ahead = timedelta()  # of the gateway's clock, while a test moves it
         self.base = f"http://127.0.0.1:{self.web_port}"
         self.ledger_path = directory / "paper" / "ledger.jsonl"
         shared = Path(os.environ["EMBEDDED_SHARED_DIR"])
-        postgres, self.database_url = embedded.postgres(directory, shared=shared)
+        postgres, self.owner_url = embedded.postgres(directory, shared=shared)
+        self.database_url = embedded.app_url(directory, self.owner_url)
         # A killed server loses nothing that it handed to the kernel; a power cut is no part of these tests.
         argv = [*postgres.argv, "-c", "fsync=off", "-c", "full_page_writes=off"]
         valkey, self.redis_url = embedded.valkey(directory)
@@ -164,12 +168,13 @@ class House:
             "IB_PORT": str(self.proxy.port),
             "KILL_POINTS": str(self.kill_points),
         }
-        worker = worker_argv or [sys.executable, "-m", "celery", "-A", "ibkr_site"]
+        worker = [sys.executable, "-m", "celery", "-A", "ibkr_site"]
         self.parts = {
             name: Part(program, self.environment, directory / f"{name}.log")
             for name, program in {
                 "postgres": dataclasses.replace(postgres, argv=argv),
                 "redis": valkey,
+                "notary": stack.checkpoints(),
                 "gateway": self._gateway(),
                 "web": self._web(),
                 "worker-a": _worker("worker-a", worker),
@@ -177,7 +182,6 @@ class House:
                 "beat": _beat(),
             }.items()
         }
-        self.wanted = [name for name in NAMES if standby or name != "worker-b"]
 
     def start(self) -> None:
         """Start everything; returns once an order could be placed."""
@@ -185,7 +189,8 @@ class House:
             self.parts[name].start()
         for name in ("postgres", "redis", "gateway"):
             self.parts[name].wait_ready()
-        environment = {**os.environ, **self.environment}
+        owner = {"DATABASE_URL": self.owner_url, "DATABASE_APP_URL": self.database_url}
+        environment = {**os.environ, **self.environment, **owner}
         subprocess.run(
             [sys.executable, "-m", "ibkr_site.first_start"], cwd=ROOT, env=environment, check=True, timeout=60
         )
@@ -203,11 +208,10 @@ class House:
             time.sleep(0.05)
 
     def _started(self) -> bool:
-        for name in self.wanted:
-            self.parts[name].start()
-        parts = [self.parts[name] for name in self.wanted]
-        served = all(part.program.ready() for part in parts) and self._ready() and self._owned()
-        return served and all(part.alive for part in parts)
+        for part in self.parts.values():
+            part.start()
+        served = all(part.program.ready() for part in self.parts.values()) and self._ready() and self._owned()
+        return served and all(part.alive for part in self.parts.values())
 
     def _owned(self) -> bool:
         """Whether a worker that lives is connected: what the site says may be the last word of a dead one."""
@@ -226,14 +230,13 @@ class House:
             part.kill(signal.SIGINT if name == "postgres" else signal.SIGKILL)
         self.proxy.close()
 
-    def worker(self, name: str, argv: list[str]) -> Program:
-        """A worker that is started in another way."""
-        return _worker(name, argv)
-
-    def distrust(self) -> None:
-        """Forget the gateway's ledger so far: a broken worker has left its marks in it on purpose."""
+    def employ(self, worker_argv: list[str]) -> None:
+        """Replace the workers by ones that are started in another way."""
+        for name in WORKERS:
+            self.parts[name].kill()
+            self.parts[name].program = _worker(name, worker_argv)
+        until(lambda: not self._ready(), seconds=60, why="the dead owner's last word still counts")
         self.heal()
-        self.trusted_from = len(self._lines())
 
     def arm(self, name: str, instruction: str) -> None:
         """The process that next reaches that point does so: kill, stop, raise, sleep N."""
@@ -254,10 +257,6 @@ class House:
                 return part
         raise AssertionError("no worker is connected")
 
-    def logged(self, text: str) -> bool:
-        """Whether a worker wrote that into its log, ever."""
-        return any(text in self.parts[name].log_text() for name in WORKERS)
-
     def logged_line(self, *texts: str) -> bool:
         """Whether a worker wrote a line with all of these into its log, ever."""
         lines = [line for name in WORKERS for line in self.parts[name].log_text().splitlines()]
@@ -270,6 +269,7 @@ class House:
             return connection.execute(query, arguments).fetchall()
 
     def execute(self, statement: str) -> None:
+        """Do something to the server, as its owner."""
         with self._connected() as connection:
             connection.execute(statement)
 
@@ -278,7 +278,7 @@ class House:
         deadline = time.monotonic() + 10
         while True:
             try:
-                return psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row, connect_timeout=5)
+                return psycopg.connect(self.owner_url, autocommit=True, row_factory=dict_row, connect_timeout=5)
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
                     raise
@@ -287,11 +287,8 @@ class House:
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.redis_url, socket_timeout=5)
 
-    def ledger(self, *, whole: bool = False) -> list[dict]:
-        """What the gateway wrote down since it can be trusted to be the work of sound workers."""
-        return self._lines()[0 if whole else self.trusted_from :]
-
-    def _lines(self) -> list[dict]:
+    def ledger(self) -> list[dict]:
+        """All that the gateway wrote down."""
         return [json.loads(line) for line in self.ledger_path.read_text().splitlines()]
 
     # Somebody else at the gateway, past the proxy
@@ -363,8 +360,8 @@ def _local_ports(pid: int) -> set[int]:
 
 
 @contextmanager
-def running(directory: Path, **options):
-    house = House(directory, **options)
+def running(directory: Path):
+    house = House(directory)
     try:
         house.start()
         yield house
@@ -377,11 +374,7 @@ class Run:
 
     def __init__(self, house: House, name: str) -> None:
         house.cancel_everything()
-        # Doubts of an earlier test would be asked about for ever; nobody looks at their trail again.
-        house.execute(
-            "SET session_replication_role = replica;"
-            " UPDATE orders_order SET status = 'NOT_PLACED' WHERE status IN ('IN_DOUBT', 'PENDING_NEW', 'RECEIVED')"
-        )
+        record.decide_doubts(house)  # of an earlier test: they would be asked about for ever
         self.house = house
         self.armed: list[str] = []
         self.megabytes: list[float] = []  # of the owner, where the load took them

@@ -68,7 +68,7 @@ def _sell(run: Run, client_id: int, count: int) -> None:
 
 
 def _next_id(run: Run, client_id: int) -> int:
-    lines = [line for line in run.house.ledger(whole=True) if line.get("clientId") == client_id]
+    lines = [line for line in run.house.ledger() if line.get("clientId") == client_id]
     used = [line["orderId"] for line in lines if "orderId" in line]
     return max(used, default=0) + 1
 

@@ -51,6 +51,7 @@ FAULTS: dict[str, Callable[[House, random.Random], object]] = {
     "everything twice": lambda house, _chance: house.proxy.rules.append(wire.duplicate(wire.TO_CLIENT, "3", "5", "11")),
     "gateway killed": lambda house, _chance: _restart(house, "gateway", signal.SIGKILL),
     "gateway restarted": lambda house, _chance: _restart(house, "gateway", signal.SIGTERM),
+    "notary killed": lambda house, _chance: house.parts["notary"].kill(),
     "redis killed": lambda house, _chance: house.parts["redis"].kill(),
     "redis stopped": lambda house, chance: _thaw_later(house, "redis", chance.uniform(0.5, 2)),
     "postgres restarted": lambda house, _chance: _restart(house, "postgres", signal.SIGQUIT),

@@ -25,3 +25,14 @@ def test_strikes_count_once_a_second() -> None:
     throttle = Throttle(0)
 
     assert [throttle.strike(at) for at in (0, 0.5, 0.9, 1.0, 1.5, 2.5)] == [1, 1, 1, 2, 2, 3]
+
+
+def test_a_rate_of_0_lets_everything_through() -> None:
+    assert sent(Throttle(0, 0), 0, 10_000) == 10_000
+
+
+def test_another_rate_has_a_bucket_of_its_size() -> None:
+    throttle = Throttle(0, 10)
+
+    assert sent(throttle, 0, 100) == 20
+    assert sent(throttle, 1, 100) == 10

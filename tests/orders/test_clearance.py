@@ -58,8 +58,9 @@ def test_one_over_the_limit_is_not_claimed(desk, broker, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_more_than_can_be_sent_in_time_is_refused_before_it_is_stored(monkeypatch):
-    monkeypatch.setattr(intake, "SENT_PER_SECOND", 1)
+def test_more_than_can_be_sent_in_time_is_refused_before_it_is_stored(monkeypatch, settings):
+    settings.IB_MESSAGES_PER_SECOND = 1
+    monkeypatch.setattr(intake, "OURS_TO_SEND", 1)
     for symbol in ("A", "B", "C", "D", "E", "F"):
         placed(symbol=symbol)
     requests = OrderRequest.objects.count()
@@ -72,8 +73,9 @@ def test_more_than_can_be_sent_in_time_is_refused_before_it_is_stored(monkeypatc
 
 
 @pytest.mark.django_db
-def test_what_lost_its_validity_is_no_backlog(monkeypatch):
-    monkeypatch.setattr(intake, "SENT_PER_SECOND", 1)
+def test_what_lost_its_validity_is_no_backlog(monkeypatch, settings):
+    settings.IB_MESSAGES_PER_SECOND = 1
+    monkeypatch.setattr(intake, "OURS_TO_SEND", 1)
     for symbol in ("A", "B", "C", "D", "E", "F"):
         placed(symbol=symbol, valid_for=timedelta(seconds=-1))
 

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import GatewayConnection, GatewaySession, Position
+from alarms.models import Alarm
 from gateway.errors import QueryTimedOut
 from gateway.reports import Query
 from orders import dispatch, reconcile
@@ -52,6 +53,8 @@ def test_claim_that_the_broker_does_not_know_is_in_doubt(broker, sent):
     recover(broker)
 
     assert_history(sent, "received sent in_doubt")
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.subject, alarm.facts) == ("IN_DOUBT", f"order:{sent.pk}", {"account": ACCOUNT})
 
 
 def test_claim_that_the_broker_knows_is_adopted(broker, sent):

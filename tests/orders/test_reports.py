@@ -4,6 +4,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import GatewaySession
+from alarms.models import Alarm
 from gateway.error_codes import ERROR_CODES, Effect
 from gateway.reports import CommissionReport
 from orders import journal
@@ -196,6 +197,10 @@ def test_completed_and_filled_waits_for_its_executions(sent):
     assert_history(sent, "received sent accepted fill")
 
 
+def raised():
+    return list(Alarm.objects.values_list("kind", "subject", "times"))
+
+
 def test_listed_though_held_to_be_not_placed(sent, caplog):
     journal.record(sent.pk, sample("NOT_PLACED"), origin=journal.Origin(actor=Actor.WORKER))
 
@@ -203,6 +208,7 @@ def test_listed_though_held_to_be_not_placed(sent, caplog):
 
     assert_history(sent, "received sent not_placed accepted")
     assert "held to be NOT_PLACED and is at the broker" in caplog.text
+    assert raised() == [("DISPROVED", f"order:{sent.pk}", 1)]
 
 
 # Errors
@@ -317,6 +323,7 @@ def test_stamp_of_ours_without_a_row_is_an_alarm(caplog):
     apply(open_order(order_ref="ref~" + "Z" * 13, perm_id=98))
 
     assert "carries a stamp of ours that no row has" in caplog.text
+    assert raised() == [("ORPHAN", "perm_id:98", 1)]
     assert Order.objects.get(perm_id=98).order_ref == "ref~" + "Z" * 13
 
 
@@ -334,6 +341,7 @@ def test_second_order_with_one_stamp_is_kept_beside_the_first(working, caplog):
 
     assert_history(working, "received sent accepted error_reported")
     assert "has a second order with this one's stamp, permId 99" in caplog.text
+    assert raised() == [("DUPLICATE", f"order:{working.pk}", 1)]
     other = Order.objects.get(perm_id=99)
     assert_history(other, "adopted canceled partial_fill")
     assert other.request_id is None

@@ -1,6 +1,7 @@
 """What somebody with all rights in the database may do to the trail, and what verify_audit says of it."""
 
 import base64
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -9,15 +10,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
+from alarms.models import Alarm
 from audit import chain as chains
 from audit.models import Chain, CheckpointRun, Entry, Verification
 from audit.note import Signer
 from audit.record import record_site
 from audit.signing import Notary, read_notes
 from audit.sinks import FileSink
-from orders import tasks, trail
-from orders.models import Commission, Execution, Order, OrderEvent
-from tests.orders.factories import ACCOUNT, advance, bracket, execute, external_order, order_in
+from orders import intake, tasks, trail
+from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
+from tests.orders.factories import ACCOUNT, CLIENT_ID, advance, asked, bracket, execute, external_order, order_in
 
 pytestmark = pytest.mark.django_db
 CHAIN = chains.of_account(ACCOUNT)
@@ -59,6 +61,9 @@ def house(commit, notary):
     order = execute(external_order(symbol="IBM"), quantity=2)
     order_in("IN_DOUBT")
     record_site("login", "user:alice", {})
+    intake.answer(bracket()[0].request, status_code=500, body={"detail": "unknown"}, settled=False, about=order)
+    intake.request_cancel(asked(endpoint="/order/cancel"), perm_id=order_in("NEW").perm_id, client_id=CLIENT_ID)
+    intake.refuse(asked(), reason="quantity: must be positive", status_code=400)
     commit()
     notary.sign()
     return order
@@ -275,7 +280,7 @@ def test_a_chain_made_anew_is_found_by_its_checkpoints(house, superuser):
 def test_the_part_that_was_made_anew_is_named(house, superuser, files):
     signed = [each.checkpoint for each in read_notes(files / "checkpoints", [SIGNER.verifier])]
     older, newer = [checkpoint.size for checkpoint in signed if checkpoint.chain == CHAIN]
-    rewrite(from_seq=newer, **{'"actor":"broker"': '"actor":"someone"', '"actor":"worker"': '"actor":"someone"'})
+    rewrite(from_seq=newer, **{f'"actor":"{actor}"': '"actor":"someone"' for actor in ("api", "broker", "worker")})
 
     code, text = verify()
 
@@ -381,6 +386,94 @@ def test_a_checkpoint_file_of_somebody_else_is_not_believed(house, files):
     assert verify(checkpoint=files / "none") == (1, f"{files / 'none'} does not exist")
 
 
+REFUSED, CANCELS, ANSWERED = "refusal <> ''", "cancels_id IS NOT NULL", "status_code = 500"
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "row", "words"),
+    [
+        ("orderrequest", "refusal = 'other'", REFUSED, 'refusal is "other" and was "quantity: must be positive" (site'),
+        ("orderrequest", "body = '[]'", REFUSED, "body_sha256 is"),
+        ("orderrequest", "body_digest = ''", REFUSED, 'body_digest is ""'),
+        ("orderrequest", "actor = 'user:mallory'", CANCELS, f'actor is "user:mallory" and was "api" ({CHAIN}'),
+        ("orderrequest", "cancels_id = NULL", CANCELS, "cancels_id is null"),
+        ("requestanswer", "status_code = 200", ANSWERED, "status_code is 200 and was 500"),
+        ("requestanswer", "settled = true", ANSWERED, "settled is true and was false"),
+        ("requestanswer", "body = '{}'", "status_code = 400", 'was {"detail": "quantity: must be positive"} (site'),
+    ],
+)
+def test_an_edited_request_or_answer(house, superuser, table, change, row, words):
+    superuser(f"UPDATE orders_{table} SET {change} WHERE {row}")
+
+    code, text = verify()
+
+    assert (code, words in text) == (5, True), text
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "words"),
+    [
+        ("orderrequest", REFUSED, "(/order/limit) is in the trail (site"),
+        ("orderrequest", CANCELS, f"(/order/cancel) is in the trail ({CHAIN}"),
+        ("requestanswer", ANSWERED, f"is in the trail ({CHAIN}"),
+        ("requestanswer", "status_code = 400", "answer 400 to request"),
+    ],
+)
+def test_a_request_or_answer_that_is_gone(house, superuser, table, row, words):
+    superuser(f"DELETE FROM orders_{table} WHERE {row}")
+
+    code, text = verify()
+
+    assert (code, words in text, "gone from the record" in text) == (5, True, True), text
+
+
+def test_all_answers_and_requests_are_truncated(house, superuser):
+    superuser("TRUNCATE orders_requestanswer")
+    superuser(f"DELETE FROM orders_orderrequest WHERE {REFUSED} OR {CANCELS}")
+
+    code, text = verify()
+
+    assert (code, text.count("is in the trail")) == (5, 4), text
+
+
+def test_a_request_and_an_answer_behind_the_trail(house, superuser):
+    columns = "endpoint, body, body_digest, actor, remote_address, request_id, refusal, received_at"
+    superuser(f"INSERT INTO orders_orderrequest ({columns}) SELECT {columns} FROM orders_orderrequest WHERE {REFUSED}")
+    superuser(
+        "INSERT INTO orders_requestanswer (request_id, answered_at, status_code, body, settled)"
+        " SELECT max(id), now(), 200, '{}', true FROM orders_orderrequest"
+    )
+    forged = OrderRequest.objects.latest("pk")
+
+    code, text = verify()
+
+    assert code == 5
+    assert f"request {forged.pk} (/order/limit) is in the record, and the trail has nothing of it" in text
+    assert f"answer 200 to request {forged.pk} is in the record, and the trail has nothing of it" in text
+
+
+def test_a_placed_request_that_is_made_a_refused_one(house, superuser):
+    placed = Order.objects.exclude(request=None).first().request
+    superuser("UPDATE orders_orderrequest SET refusal = 'never' WHERE id = %s", placed.pk)
+
+    code, text = verify()
+
+    assert (code, f"request {placed.pk} ({placed.endpoint}) is in the record, and the trail" in text) == (5, True)
+
+
+def test_an_edited_entry_of_an_answer(house, superuser):
+    superuser(
+        "UPDATE audit_entry SET body = replace(body, 'unknown', 'sent') WHERE kind = 'answer' AND chain = %s", CHAIN
+    )
+    entry = Entry.objects.get(kind="answer", chain=CHAIN)
+
+    for options in ({}, {"order": house.pk}):
+        code, text = verify(**options)
+
+        assert code == 3
+        assert f"{CHAIN}, entry {entry.seq} (answer of order:{house.pk}): its text does not have the hash" in text
+
+
 def test_the_size_of_the_trail_does_not_change_the_number_of_queries(commit, files, django_assert_max_num_queries):
     for _ in range(20):
         advance(order_in("NEW"), "STATUS_REPORTED", broker_status="Submitted")
@@ -401,6 +494,30 @@ def test_an_execution_that_no_event_tells_of(house, superuser):
     superuser("UPDATE orders_orderevent SET payload = payload - 'exec_id' WHERE order_id = %s", house.pk)
 
     assert "is in none of its events" in verify()[1]
+
+
+def test_what_the_trail_tells_of_since_an_update_is_opened_once(house, superuser, commit, files):
+    """A trail from before answers and requests were in it."""
+    (files / "checkpoints").unlink()
+    superuser("TRUNCATE audit_entry, audit_chain")
+    for row in OrderEvent.objects.order_by("pk"):
+        trail.append_events([row])
+    for row in Execution.objects.order_by("pk"):
+        trail.append_executions([row])
+    trail.append_commissions(list(Commission.objects.order_by("pk")))
+    commit()
+    assert verify()[0] == 5
+
+    for _ in range(2):
+        trail.append_opening()
+        commit()
+    intake.refuse(asked(), reason="not this either", status_code=400)
+    commit()
+
+    assert set(json.loads(Entry.objects.get(kind="opening").body)["facts"]) == {"request", "answer"}
+    assert [verify(**options)[0] for options in ({}, {"account": ACCOUNT})] == [0, 0]
+    superuser("UPDATE orders_requestanswer SET status_code = 200 WHERE status_code = 500")
+    assert "something was changed among the 2 answers" in verify()[1]
 
 
 @pytest.fixture
@@ -434,11 +551,18 @@ def test_what_is_older_than_the_trail_is_covered_by_its_first_entry(older_record
     assert (code, "of what is older than the trail, something was changed" in text, words in text) == (5, True, True)
 
 
-def test_an_empty_record_needs_no_first_entry(db, commit):
+def test_an_empty_record_is_opened_once_as_empty(db, commit):
+    trail.append_opening()
+    commit()
     trail.append_opening()
     commit()
 
-    assert not Entry.objects.exists()
+    facts = json.loads(Entry.objects.get().body)["facts"]
+    assert {kind: (each["last"], each["count"]) for kind, each in facts.items()} == dict.fromkeys(trail.MODELS, (0, 0))
+
+
+def test_an_account_whose_record_is_older_than_the_trail_is_intact(older_record):
+    assert verify(account=ACCOUNT)[0] == 0
 
 
 @pytest.fixture
@@ -457,6 +581,7 @@ def test_the_nightly_verification_leaves_a_row(nightly, caplog):
 
     assert Verification.objects.get().verdict == "INTACT"
     assert "CRITICAL" not in [record.levelname for record in caplog.records]
+    assert not Alarm.objects.exists()
 
 
 def test_the_nightly_verification_raises_an_alarm(nightly, caplog):
@@ -470,6 +595,8 @@ def test_the_nightly_verification_raises_an_alarm(nightly, caplog):
     (alarm,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert f"order {order.pk}: reason is x, its events say" in alarm.getMessage()
     assert Verification.objects.get().verdict == "DIFFERS"
+    raised = Alarm.objects.get()
+    assert (raised.kind, raised.text) == ("TRAIL", Verification.objects.get().words)
     with transaction.atomic(), connection.cursor() as cursor:  # the record has to add up after a test
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("UPDATE orders_order SET reason = '' WHERE id = %s", [order.pk])

@@ -44,11 +44,11 @@ PASSWORD = "correct horse battery"
 PATIENCE_MS = 20_000  # a busy machine renders slowly
 
 
-def launch(playwright):
+def launch(playwright, *more: str):
     """The system's Chromium, or Playwright's own."""
     installed = next(filter(None, map(shutil.which, BROWSERS)), None)
     try:
-        return playwright.chromium.launch(executable_path=installed, args=QUIET)
+        return playwright.chromium.launch(executable_path=installed, args=[*QUIET, *more])
     except Error as problem:
         if os.environ.get("REQUIRE_BROWSER") == "1":
             raise

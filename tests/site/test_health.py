@@ -10,6 +10,9 @@ from django.utils import timezone
 
 from accounts.calendar import Calendar, Kind, Window
 from accounts.diagnosis import ADVICE, Finding
+from alarms.models import Alarm
+from alarms.register import acknowledge, clear, raise_alarm
+from alarms.vocabulary import AlarmKind
 from tests.orders.breaks.test_register import POINT, differ
 from tests.orders.builders import session_row
 from tests.orders.factories import order_in
@@ -90,6 +93,23 @@ def test_open_breaks_are_told_and_are_no_reason(client):
 
 
 @pytest.mark.django_db
+def test_alarms_are_counted_and_are_no_reason(client):
+    session_row()
+    for subject in ("order:1", "order:2"):
+        raise_alarm(AlarmKind.IN_DOUBT, subject, text="it cannot be told")
+    raise_alarm(AlarmKind.DUPLICATE, "order:3", text="two of them")
+    raise_alarm(AlarmKind.BREAK, "break:1", text="differs")
+    clear(AlarmKind.BREAK, "break:1")
+    acknowledge(Alarm.objects.earliest("pk").pk, note="looking", actor="user:ada", request_id="")
+
+    response = client.get("/health/ready")
+
+    assert response.status_code == 200
+    alarms = {"open": 3, "unacknowledged": 2, "kinds": {"DUPLICATE": 1, "IN_DOUBT": 2}}
+    assert response.json()["alarms"] == alarms
+
+
+@pytest.mark.django_db
 def test_before_the_first_worker(client):
     response = client.get("/health/ready/")
 
@@ -106,6 +126,7 @@ def test_without_a_database(client):
     assert response.status_code == 503
     assert response.json()["database"] == "away"
     assert response.json()["in_doubt"] is None
+    assert response.json()["alarms"] is None
     assert "PostgreSQL" in response.json()["detail"]
     assert "10.0.0.1" not in response.content.decode()
 

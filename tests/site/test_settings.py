@@ -110,6 +110,7 @@ def test_a_file_of_variables_gives_way_to_the_environment(tmp_path):
         ({"IB_PORT": "4001"}, "IB_PORT=4001 is a live trading port but TRADING_MODE is paper"),
         ({"PLACEMENT_WAIT_SECONDS": "60"}, "PLACEMENT_WAIT_SECONDS=60 must lie between 0 and ORDER_VALID_SECONDS=10"),
         ({"SNAPSHOT_SECONDS": "1"}, "SNAPSHOT_SECONDS=1 is too short: 10 or more"),
+        ({"IB_MESSAGES_PER_SECOND": "5"}, "IB_MESSAGES_PER_SECOND=5 is too few: 10 or more"),
         (
             {"GATEWAY_RESTART": "23:45"},
             "GATEWAY_RESTART: '23:45' is not understood: write it as 23:45 America/New_York",

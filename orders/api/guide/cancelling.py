@@ -29,7 +29,7 @@ def cancel(asked: Asked, *, perm_id: int) -> Answer:
         ring(tasks.cancel_order, order.pk)
         _wait(order)
         answer = answers.to_cancel(conclude(order), perm_id=perm_id)
-        intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled)
+        intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled, about=order)
     except Exception:
         log.exception("what became of request %s could not be read", request.pk)
         return answers.unknown_cancel(order)

@@ -63,7 +63,9 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
         _wait(request, seconds=seconds)
         kill_points.reached("web.acknowledged")
         answer = answers.to_placement(conclude(request), kind=kind)
-        intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled)
+        intake.answer(
+            request, status_code=answer.status_code, body=answer.body, settled=answer.settled, about=orders[0]
+        )
     except Exception:
         log.exception("what became of request %s could not be read", request.pk)
         return answers.unknown(orders)

@@ -12,7 +12,9 @@ from orders.models import OrderRequest, RequestAnswer
 def answer(replay: Replay, asked: Asked) -> Answer:
     """What the first request was told, brought up to date if that was not the last word."""
     found = _answer(replay.request, replay.answer)
-    intake.repeat(asked, replay.request, status_code=found.status_code, body=found.body)
+    intake.repeat(
+        asked, replay.request, status_code=found.status_code, body=found.body, about=next(iter(found.orders), None)
+    )
     return replace(found, replayed=True)
 
 
@@ -21,7 +23,8 @@ def _answer(request: OrderRequest, last: RequestAnswer | None) -> Answer:
         orders = [request.cancels] if request.cancels else list(request.orders.order_by("pk"))
         return Answer(status_code=last.status_code, body=last.body, orders=orders)
     now = _as_of_now(request)
-    intake.answer(request, status_code=now.status_code, body=now.body, settled=now.settled)
+    about = next(iter(now.orders), None)
+    intake.answer(request, status_code=now.status_code, body=now.body, settled=now.settled, about=about)
     return now
 
 

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from accounts.diagnosis import ADVICE, Finding
+from alarms.vocabulary import MEANINGS
 from gateway.error_codes import ERROR_CODES, Effect
 from orders import lifecycle
 from orders.vocabulary import FINAL, EventKind, OrderStatus
@@ -91,6 +92,15 @@ def session_table() -> str:
     return "\n".join(lines)
 
 
+def alarm_table() -> str:
+    """Every kind of alarm, and what to do."""
+    lines = ["| `kind` | On the page | Severity | Is over | What to do |", "|---|---|---|---|---|"]
+    for kind, meaning in MEANINGS.items():
+        over = "with its condition" if meaning.lasting else "when it is acknowledged"
+        lines.append(f"| `{kind}` | {kind.label} | {meaning.severity.label.lower()} | {over} | {meaning.what_to_do} |")
+    return "\n".join(lines)
+
+
 def parts() -> dict[tuple[str, str], str]:
     """(page below docs/, name of the part) -> its text."""
     return {
@@ -99,6 +109,7 @@ def parts() -> dict[tuple[str, str], str]:
         ("lifecycle.md", "table"): lifecycle_table(),
         ("error-codes.md", "table"): error_code_table(),
         ("operations.md", "session"): session_table(),
+        ("alarms.md", "alarms"): alarm_table(),
     }
 
 

@@ -7,6 +7,7 @@ from django.db import Error, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from alarms.models import Alarm
 from orders.breaks import closing, register
 from orders.breaks.books import Comparison, Point
 from orders.breaks.models import Break, BreakEvent, PositionAnchor
@@ -57,16 +58,18 @@ def test_opened_once_and_seen_again():
 
 
 @pytest.mark.parametrize(("severity", "level"), [(Severity.CRITICAL, "CRITICAL"), (Severity.WARNING, "WARNING")])
-def test_opening_is_said_aloud_once_it_is_committed(caplog, django_capture_on_commit_callbacks, severity, level):
+def test_opening_is_said_aloud_once(caplog, django_capture_on_commit_callbacks, severity, level):
     with django_capture_on_commit_callbacks(execute=True):
         differ(replace(POINT, severity=severity))
-        assert caplog.records == []
     with django_capture_on_commit_callbacks(execute=True):
         differ(replace(POINT, severity=severity))
 
     (record,) = caplog.records
     assert record.levelname == level
     assert "Quantity: Filled quantity of order 17, account DU1000001: expected 4, actual 6" in record.message
+    assert [alarm.subject for alarm in Alarm.objects.all()] == (
+        [f"break:{Break.objects.get().pk}"] if severity == Severity.CRITICAL else []
+    )
 
 
 def test_figures_that_change():

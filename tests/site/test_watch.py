@@ -1,0 +1,172 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.calendar import Calendar, Kind, span
+from accounts.models import GatewaySession
+from alarms.models import Alarm
+from audit.models import CheckpointRun, Verification
+from ibkr_site import watch
+from orders.breaks.models import Break
+from tests.orders.breaks.test_register import POINT, agree, differ
+from tests.orders.builders import session_row
+from tests.orders.factories import order_in
+
+pytestmark = pytest.mark.django_db
+
+
+def alarms():
+    return {(row.kind, row.subject): row.text for row in Alarm.objects.filter(cleared_at=None)}
+
+
+def verified(verdict="INTACT", scope="", findings=()):
+    now = timezone.now()
+    Verification.objects.create(
+        began_at=now, ended_at=now, scope=scope, entries=1, verdict=verdict, findings=list(findings)
+    )
+
+
+def signed(*, problem="", ago=0):
+    at = timezone.now() - timedelta(seconds=ago)
+    CheckpointRun.objects.update_or_create(pk=1, defaults={"at": at, "chains": 1, "entries": 1, "problem": problem})
+
+
+def away(seconds, **changes):
+    since = timezone.now() - timedelta(seconds=seconds)
+    session_row(state="DISCONNECTED", cause="NOT_LISTENING", reason="refused", away_since=since, **changes)
+
+
+def test_in_order_raises_nothing():
+    session_row()
+    verified()
+    signed()
+    watch.look()
+
+    assert not Alarm.objects.exists()
+
+
+def test_an_order_in_doubt_is_found_and_its_end_too():
+    session_row()
+    order = order_in("IN_DOUBT")
+    watch.look()
+    watch.look()
+    ((identity, text),) = alarms().items()
+    assert identity == ("IN_DOUBT", f"order:{order.pk}")
+    assert str(order) in text
+    assert Alarm.objects.get().times == 1  # to look is not to see it happen again
+
+    with CaptureQueriesContext(connection) as queries:
+        watch.look()
+    assert len(queries) < 15
+
+
+def test_a_critical_break_until_it_is_closed():
+    session_row()
+    differ(POINT)
+    raised = alarms()
+    watch.look()
+    assert alarms() == raised == {("BREAK", f"break:{Break.objects.get().pk}"): Break.objects.get().words}
+
+    agree(POINT)
+    watch.look()
+    assert alarms() == {}
+
+
+@pytest.mark.parametrize(("seconds", "raised"), [(55, False), (65, True)])
+def test_away_for_longer_than_a_minute(seconds, raised):
+    away(seconds, owner_seen_at=timezone.now())
+    watch.look()
+
+    assert bool(alarms()) is raised
+
+
+def test_the_minute_is_a_setting(settings):
+    settings.ALARM_DISCONNECTED_SECONDS = 10
+    away(15, owner_seen_at=timezone.now())
+    watch.look()
+
+    assert alarms() == {("DISCONNECTED", "session:default"): "The gateway cannot be reached"}
+
+
+def test_a_worker_that_died_is_found_by_others_and_its_return_too():
+    seen = timezone.now() - timedelta(seconds=90)
+    session_row(state="READY", heard_at=seen, owner_seen_at=seen)
+    watch.look()
+    assert alarms() == {("DISCONNECTED", "session:default"): "Nobody owns the session: no worker running"}
+
+    GatewaySession.objects.update(heard_at=timezone.now(), owner_seen_at=timezone.now())
+    watch.look()
+    assert alarms() == {}
+    assert Alarm.objects.get().events.last().text == "orders can be sent again"
+
+
+def test_who_has_just_started_gives_others_a_minute():
+    away(3600, owner_seen_at=None)
+    signed(ago=3600)
+    watch.look(settled=False)
+
+    assert not Alarm.objects.exists()
+
+
+def test_a_planned_pause_is_no_alarm(settings):
+    now = datetime.now(UTC)
+    begins, ends = now - timedelta(hours=2), now + timedelta(hours=2)
+    text = f"{begins:%a %H:%M} - {ends:%a %H:%M} UTC"
+    away(3600, owner_seen_at=now)
+    watch.look()
+    assert len(alarms()) == 1
+
+    settings.GATEWAY_CALENDAR = Calendar(windows=(span(Kind.WEEKEND, text),), guard=timedelta(0))
+    watch.look()
+    assert alarms() == {}
+
+
+def test_a_trail_that_is_not_intact_until_the_whole_is():
+    session_row()
+    verified("REWRITTEN", findings=["site, entry 3: its hash is another"])
+    watch.look()
+    assert alarms() == {("TRAIL", "verification"): "REWRITTEN: site, entry 3: its hash is another"}
+
+    verified(scope="account DU1")  # a part says nothing of the whole
+    watch.look()
+    assert len(alarms()) == 1
+    verified()
+    watch.look()
+    assert alarms() == {}
+
+
+def test_a_part_can_find_what_is_wrong():
+    session_row()
+    verified()
+    verified("DIFFERS", scope="order 5", findings=["order 5 differs"])
+    watch.look()
+
+    assert alarms() == {("TRAIL", "verification"): "DIFFERS: order 5 differs"}
+
+
+def test_a_chain_that_is_not_signed_any_more_is_no_mere_failure():
+    session_row()
+    signed(problem="site is not what was signed at noon up to entry 3; not signed")
+    watch.look(settled=False)
+    assert set(alarms()) == {("TRAIL", "checkpoints")}
+
+    signed()
+    watch.look()
+    assert alarms() == {}
+
+
+def test_checkpoints_that_cannot_be_kept_or_do_not_come():
+    session_row()
+    signed(problem="not kept: /mnt/checkpoints: No space left on device")
+    watch.look()
+    assert set(alarms()) == {("CHECKPOINTS", "checkpoints")}
+
+    signed(ago=290)
+    watch.look()
+    assert alarms() == {}
+    signed(ago=310)
+    watch.look()
+    assert "none was signed since" in alarms()["CHECKPOINTS", "checkpoints"]
