@@ -12,7 +12,7 @@ Rules
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +20,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from accounts.limits import values
+from accounts.limits.losses import difference
 from accounts.limits.values import Limits
 from orders.breaks.vocabulary import NOT_WORKING_THERE, Source
 from orders.models import Order
@@ -171,6 +172,7 @@ def backlog() -> int:
 
 def _exposure(seen: Mapping[str, Any]) -> Exposure:
     price = seen["price"] or {}
+    equity, before = seen["equity"], seen["equity_before"]
     return Exposure(
         working=seen["working"] or {},
         leaves={side: Decimal(quantity) for side, quantity in (seen["leaves"] or {}).items()},
@@ -181,14 +183,5 @@ def _exposure(seen: Mapping[str, Any]) -> Exposure:
         working_in_account=seen["working_in_account"],
         sent=seen["sent"] or {},
         repeats=seen["repeats"],
-        day_result=_result(seen["equity"], seen["equity_before"]),
+        day_result=difference(equity, Decimal(before)) if equity is not None and before is not None else None,
     )
-
-
-def _result(equity: str | None, before: Decimal | int | None) -> Decimal | None:
-    """The day's result; None where it cannot be told."""
-    try:
-        result = Decimal(equity) - Decimal(before) if equity is not None and before is not None else None
-    except InvalidOperation:
-        return None
-    return result if result is None or result.is_finite() else None

@@ -1,5 +1,6 @@
 """All limits of an account on one form: an empty field is no limit."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -7,7 +8,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from accounts.limits import changing
 from accounts.limits.models import LimitVersion
-from accounts.limits.values import LIMITS, Limit, Limits
+from accounts.limits.values import LIMITS, Limit, Limits, plain
 
 
 class LimitsForm(forms.Form):
@@ -56,6 +57,9 @@ def _value(limit: Limit, given: Any) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return ", ".join(value)
+    match value:
+        case tuple():
+            return ", ".join(value)
+        case Decimal():
+            return plain(value)
     return value

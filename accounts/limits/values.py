@@ -147,5 +147,10 @@ def _words(value: Any) -> str:
         case tuple():
             return ", ".join(value)
         case Decimal():
-            return f"{value.normalize():f}" if value else "0"
+            return plain(value)
     return str(value)
+
+
+def plain(value: Decimal) -> str:
+    """A decimal without trailing zeros."""
+    return f"{value.normalize():f}" if value else "0"

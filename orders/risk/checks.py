@@ -10,8 +10,8 @@ Rules
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from accounts.limits.values import Limits
-from orders.risk.values import IB_WORKING_ORDERS, Breach, Decision, Exposure, Ticket, plain
+from accounts.limits.values import Limits, plain
+from orders.risk.values import IB_WORKING_ORDERS, Breach, Decision, Exposure, Ticket
 from orders.vocabulary import OrderType, Side
 
 # IB refuses more working orders per contract, side and account.

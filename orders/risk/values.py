@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from accounts.limits.values import Limits
+from accounts.limits.values import Limits, plain
 from orders.vocabulary import Side
 
 NOTHING = Decimal(0)
@@ -128,8 +128,3 @@ class Decision:
         if self.breaches:
             told["breaches"] = [{"limit": b.limit, "allowed": b.allowed, "found": b.found} for b in self.breaches]
         return told
-
-
-def plain(value: Decimal) -> str:
-    """A decimal without trailing zeros."""
-    return f"{value.normalize():f}" if value else "0"

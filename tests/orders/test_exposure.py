@@ -6,13 +6,13 @@ from decimal import Decimal as D
 import pytest
 from django.utils import timezone
 
-from accounts.limits import changing
+from accounts.limits import changing, losses
 from accounts.models import AccountValue, Position
 from accounts.snapshots.models import AccountSnapshot
 from orders import exposure, holdings
 from orders.risk.values import Ticket
 from tests.orders.builders import ACCOUNT, GATEWAY, LIMIT, session_row
-from tests.orders.factories import advance, bracket, execute, external_order, order_in, place
+from tests.orders.factories import advance, at, bracket, execute, external_order, order_in, place
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +76,17 @@ def test_what_was_sent_counts_even_when_it_is_over():
     order_in("DENIED")
     external_order()
 
-    assert look(waiting=False, **LOOKED_FOR).sent == {"second": 2, "minute": 2, "day": 2}
+    sent = look(waiting=False, **LOOKED_FOR).sent
+    assert (sent["minute"], sent["day"]) == (2, 2)
+
+
+def test_what_was_sent_counts_for_as_long_as_its_limit_says():
+    now = timezone.now()
+    for ago in (timedelta(seconds=30), timedelta(hours=2), timedelta(hours=25)):
+        with at(now - ago):
+            order_in("NEW")
+
+    assert look(waiting=False, **LOOKED_FOR).sent == {"second": 0, "minute": 1, "day": 2}
 
 
 def test_nothing_is_counted_further_than_its_limit():
@@ -215,3 +225,4 @@ def test_the_days_result(now, before, result):
         equity(now)
 
     assert look(daily_loss=D(1000)).day_result == result
+    assert losses.day_result(ACCOUNT, timezone.now() - timedelta(days=1)) == result  # which the watch looks at
