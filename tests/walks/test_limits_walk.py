@@ -75,7 +75,7 @@ def test_real_money_waits_for_a_person_to_set_limits(live_house):
     assert house.post("/order/limit", LIMIT).status_code == 200
     assert house.post("/order/limit", LIMIT | {"quantity": 21}).status_code == 403
     assert len(placed(house)) == 1
-    assert " live orders." in (house.directory / "house.log").read_text()
+    assert " INFO live ibkr_site.request_context: " in (house.directory / "house.log").read_text()
 
 
 def test_twenty_at_once_stop_at_the_limit(house, limits):
