@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal as D
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.limits.values import DEFAULTS, LIMITS, LIVE, PAPER, Limits
@@ -258,6 +258,10 @@ tickets = st.builds(
 )
 
 
+slow_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@slow_machine
 @given(asked=tickets, limits=limits, at_stake=exposures)
 def test_what_one_limit_forbids_no_other_lets_through(asked, limits, at_stake):
     free = Limits(version=1)
@@ -272,6 +276,7 @@ def test_what_one_limit_forbids_no_other_lets_through(asked, limits, at_stake):
     assert {b.limit for b in checks.decide(asked, limits, at_stake).breaches} == forbidden
 
 
+@slow_machine
 @given(asked=tickets, limits=limits, at_stake=exposures)
 def test_what_passes_keeps_every_limit(asked, limits, at_stake):
     """Said another way than the checks say it."""
