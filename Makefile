@@ -11,7 +11,7 @@ SEEDS ?= 200
 SOAK_MINUTES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults soak bench bench-executions bench-pages lint format types check requirements audit clean reset
+.PHONY: help setup run test faults soak bench bench-executions bench-pages lint format types check requirements audit sbom clean reset
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ requirements: $(VENV)/dev.stamp ## compile requirements/*.txt from *.in
 
 audit: $(VENV)/dev.stamp ## look the pinned packages up among known vulnerabilities (needs the network)
 	$(BIN)/pip-audit --no-deps --disable-pip --requirement requirements/base.txt
+
+sbom: $(VENV)/dev.stamp ## list what the running system is made of, with hashes, in sbom.json (CycloneDX; works offline)
+	$(BIN)/cyclonedx-py requirements --output-reproducible --no-validate --output-file sbom.json requirements/base.txt
 
 clean: ## remove caches and the environment; the data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -14,6 +14,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import alarm_review, clock, groups  # noqa: F401 - Django looks for pages in this module only
+from accounts.access import admin as access_admin  # noqa: F401
 from accounts.diagnosis import Diagnosis, diagnose
 from accounts.display import amount, badge, moment
 from accounts.freshness import standing_of

@@ -9,5 +9,13 @@ class AccountsConfig(AppConfig):
     def import_models(self) -> None:
         super().import_models()
         from accounts import history  # noqa: F401
+        from accounts.access import models as access_models  # noqa: F401
         from accounts.limits import models as limits  # noqa: F401
+        from accounts.logins import models as logins  # noqa: F401
         from accounts.snapshots import models  # noqa: F401
+
+    def ready(self) -> None:
+        from accounts.access import schema  # noqa: F401 - its extension registers itself
+        from accounts.logins import watching
+
+        watching.watch()

@@ -59,13 +59,17 @@ def require_fresh(gateway: str) -> GatewaySession:
     return found.session
 
 
+def served_accounts(gateway: str) -> frozenset[str]:
+    """Those of the last connection: what an earlier login served is history. Raises: NoAccountYet."""
+    session = GatewaySession.objects.filter(pk=gateway).first()
+    if session is None or not session.accounts:
+        raise NoAccountYet("No account is known yet: the gateway worker has not connected")
+    return frozenset(session.accounts)
+
+
 def chosen_account(gateway: str, *, configured: str) -> str:
     """The configured account, else the only one. Raises: NoAccount, NoAccountYet."""
-    # Those of the last connection: what an earlier login served is history.
-    session = GatewaySession.objects.filter(pk=gateway).first()
-    known = sorted(session.accounts) if session is not None else []
-    if not known:
-        raise NoAccountYet("No account is known yet: the gateway worker has not connected")
+    known = sorted(served_accounts(gateway))
     served = ", ".join(known)
     if configured:
         if configured not in known:

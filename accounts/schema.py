@@ -8,6 +8,12 @@ from accounts import headers
 from accounts.serializers import AccountOutput, PositionsOutput, Problem
 
 NOT_CONNECTED = ("500", "Gateway away", "Failed to connect to IB Gateway")
+# Of every endpoint that an API key may be needed for.
+ACCESS = (
+    ("401", "No API key", "An API key is needed: send it as Authorization: Bearer ibk_…."),
+    ("403", "Not with this key", "This API key does not have the scope read: use one that has."),
+    ("429", "Too many", "Too many requests with this API key: try again in 1 s. Nothing was done."),
+)
 AS_OF = OpenApiParameter(
     headers.AS_OF, str, OpenApiParameter.HEADER, response=[200], description="The time whose state this answer shows"
 )
@@ -39,7 +45,7 @@ ACCOUNT = extend_schema(
     "figure is never shown as a fresh one.",
     tags=["Account"],
     parameters=[AS_OF],
-    responses={"200": AccountOutput, **problems(NOT_CONNECTED)},
+    responses={"200": AccountOutput, **problems(NOT_CONNECTED, *ACCESS)},
     examples=[
         OpenApiExample(
             "Account", value={"balance": 201879.04, "cash": 200000.0}, response_only=True, status_codes=["200"]
@@ -52,7 +58,7 @@ POSITIONS = extend_schema(
     description="All security types; `qty` is negative for a short position. `market_value` is qty × avg_cost.",
     tags=["Account"],
     parameters=[AS_OF],
-    responses={"200": PositionsOutput, **problems(NOT_CONNECTED)},
+    responses={"200": PositionsOutput, **problems(NOT_CONNECTED, *ACCESS)},
     examples=[
         OpenApiExample(
             "A long and a short position",

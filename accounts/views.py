@@ -8,7 +8,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts import figures, headers, schema
-from accounts.freshness import chosen_account, require_fresh
+from accounts.access.callers import account_for, caller_of
+from accounts.access.models import Scope
+from accounts.freshness import require_fresh
 from accounts.serializers import AccountOutput, PositionsOutput
 
 
@@ -18,7 +20,7 @@ class AccountViewSet(GenericViewSet[Any]):
     @schema.ACCOUNT
     def list(self, request: Request) -> Response:
         require_fresh(settings.GATEWAY_NAME)
-        account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+        account = account_asked_about(request)
         funds = figures.funds(account)
         return Response(self.get_serializer(funds).data, headers=headers.as_of(funds.as_of))
 
@@ -29,6 +31,12 @@ class PositionViewSet(GenericViewSet[Any]):
     @schema.POSITIONS
     def list(self, request: Request) -> Response:
         session = require_fresh(settings.GATEWAY_NAME)
-        account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+        account = account_asked_about(request)
         positions = {"positions": figures.holdings(account)}
         return Response(self.get_serializer(positions).data, headers=headers.as_of(figures.kept_in_step_until(session)))
+
+
+def account_asked_about(request: Request) -> str:
+    """Raises: NotGranted, NoAccount, NoAccountYet."""
+    caller = caller_of(request)
+    return account_for(caller, Scope.READ, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)

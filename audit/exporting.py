@@ -28,12 +28,13 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What to export; nothing given: everything."""
+    """What to export; nothing given: everything. `last`: the highest id, so that what comes meanwhile is left out."""
 
     chain: str = ""
     subject: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    last: int | None = None
 
     def entries(self) -> QuerySet[Entry]:
         entries = Entry.objects.all()
@@ -45,6 +46,8 @@ class Selection:
             entries = entries.filter(recorded_at__gte=self.since)
         if self.until is not None:
             entries = entries.filter(recorded_at__lt=self.until)
+        if self.last is not None:
+            entries = entries.filter(id__lte=self.last)
         return entries
 
 

@@ -33,7 +33,7 @@ def insert_with(row: Model, entry: Draft) -> None:
     query = InsertQuery(type(row))
     query.insert_values([field for field in row._meta.concrete_fields if not field.primary_key], [row])
     ((insert, values),) = query.get_compiler(connection=connection).as_sql()
-    key = connection.ops.quote_name(row._meta.pk.column)
+    key = connection.ops.quote_name(str(row._meta.pk.column))
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH inserted AS ({insert} RETURNING {key} AS key)"  # noqa: S608 - names of columns only

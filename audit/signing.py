@@ -132,7 +132,7 @@ def read_notes(path: Path, verifiers: Sequence[Verifier]) -> list[Signed]:
     """The checkpoints of a file that one of these keys signed; what is none is passed over, and said."""
     found = []
     for note in split(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else []:
-        checkpoint = _verified(note, verifiers)
+        checkpoint = verified(note, verifiers)
         if checkpoint is None:
             log.warning("%s: a note that begins with %r is not signed by a known key", path, note[:60])
         else:
@@ -140,7 +140,8 @@ def read_notes(path: Path, verifiers: Sequence[Verifier]) -> list[Signed]:
     return found
 
 
-def _verified(note: str, verifiers: Sequence[Verifier]) -> Checkpoint | None:
+def verified(note: str, verifiers: Sequence[Verifier]) -> Checkpoint | None:
+    """The checkpoint of a note that one of these keys signed."""
     for verifier in verifiers:
         try:
             return verifier.verify(note)

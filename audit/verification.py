@@ -178,8 +178,7 @@ def check_subject(subject: str, report: Report, look: Look) -> None:
     for batch in _batches(Entry.objects.filter(subject=subject).order_by("id")):
         right = []
         for entry in batch:
-            wrong = chains.digest(entry.body) != entry.hash
-            if problem := "its text does not have the hash that stands beside it" if wrong else _unlike_its_text(entry):
+            if problem := unlike_its_hash(entry):
                 report.add(
                     Verdict.REWRITTEN, f"{entry.chain}, entry {entry.seq} ({entry.kind} of {subject}): {problem}"
                 )
@@ -187,6 +186,13 @@ def check_subject(subject: str, report: Report, look: Look) -> None:
                 right.append(entry)
         report.entries += len(batch)
         look(right)
+
+
+def unlike_its_hash(entry: Entry) -> str:
+    """What is wrong with an entry by itself, or nothing."""
+    if chains.digest(entry.body) != entry.hash:
+        return "its text does not have the hash that stands beside it"
+    return _unlike_its_text(entry)
 
 
 def facts_of(entry: Entry) -> str:

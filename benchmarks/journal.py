@@ -107,7 +107,10 @@ def measure(seconds: float, batched: int) -> None:
 
 
 def verify() -> None:
-    """All of it, as `manage.py verify_audit` does; what was written without the trail is found to be without."""
+    """All of it, as `manage.py verify_audit` does; what was written without the trail is found to be without.
+
+    The batched events are all of one order: what is told of memory is of a giant.
+    """
     from orders.verification import Scope, Verifier
 
     began = time.monotonic()

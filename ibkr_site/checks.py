@@ -7,11 +7,12 @@ says what to do. Called from settings, so that no process, not even a shell, sta
 import ipaddress
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts import calendar
+from accounts.access.networks import Network, network
 from accounts.calendar import Calendar, Kind, Window
 from gateway.times import zone
 
@@ -19,6 +20,12 @@ from gateway.times import zone
 LIVE_PORTS = frozenset({4001, 7496, 4003})
 PAPER_PORTS = frozenset({4002, 7497, 4004})
 LEAST_MESSAGES_PER_SECOND = 10
+
+# What stands in examples and is tried first.
+KNOWN_SECRETS = frozenset(
+    {"admin", "changeit", "changeme", "default", "ibkr", "password", "postgres", "redis", "secret"}
+)
+SHORTEST_SECRET = 32
 
 
 def is_loopback(host: str) -> bool:
@@ -31,13 +38,44 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_open_network(*, host: str, trust_network: bool) -> None:
-    """There is no authentication yet: whoever reaches the port can trade."""
-    if not is_loopback(host) and not trust_network:
+def refuse_open_network(*, host: str, api_auth: str, trust_network: bool, https: bool, trading_mode: str) -> None:
+    """Without keys whoever reaches the port can trade; with keys, who listens on the way can, where nothing is
+    encrypted. A network can be trusted not to do either, but not with real money and no keys."""
+    refuse_unknown_choice("API_AUTH", api_auth, choices=("loopback", "keys"))
+    if is_loopback(host):
+        return
+    if api_auth == "loopback" and trading_mode == "live":
         raise ImproperlyConfigured(
-            f"HOST={host} would let anyone who reaches this machine place orders without a password: "
-            "use HOST=127.0.0.1, or set TRUST_NETWORK=on when a firewall or a proxy stands in front."
+            f"HOST={host} would let others on the network trade real money without a key: set API_AUTH=keys, or use "
+            "HOST=127.0.0.1."
         )
+    if api_auth == "loopback" and not trust_network:
+        raise ImproperlyConfigured(
+            f"HOST={host} would let anyone who reaches this machine place orders without a key: set API_AUTH=keys, or "
+            "use HOST=127.0.0.1. TRUST_NETWORK=on is for the inner network of containers."
+        )
+    if api_auth == "keys" and not https and not trust_network:
+        raise ImproperlyConfigured(
+            f"HOST={host} would have API keys sent in the clear: put a proxy with TLS in front and set HTTPS=on, or "
+            "TRUST_NETWORK=on where nobody else is on the network."
+        )
+
+
+def networks(name: str, texts: Sequence[str]) -> tuple[Network, ...]:
+    """Addresses and ranges that a variable lists."""
+    try:
+        return tuple(network(text) for text in texts)
+    except ValueError as problem:
+        raise ImproperlyConfigured(f"{name}: {problem}: use an address or a range like 10.0.0.0/8.") from problem
+
+
+def refuse_wrong_throttles(*, per_address: float, per_key: float, burst_seconds: float) -> None:
+    """A number that lets nobody in would look like an outage."""
+    for name, value in (("THROTTLE_PER_ADDRESS", per_address), ("THROTTLE_PER_KEY", per_key)):
+        if not (value == 0 or 1 <= value <= 100_000):
+            raise ImproperlyConfigured(f"{name}={value:g} must be 0, for no limit, or 1 to 100000 requests a second.")
+    if not 1 <= burst_seconds <= 3600:
+        raise ImproperlyConfigured(f"THROTTLE_BURST_SECONDS={burst_seconds:g} must lie between 1 and 3600.")
 
 
 def refuse_mode_mismatch(*, trading_mode: str, ib_port: int | None, account: str) -> None:
@@ -185,3 +223,62 @@ def refuse_unreadable_statements(*, time_zone: str, megabytes: int) -> None:
         raise ImproperlyConfigured(f"FLEX_TIME_ZONE={time_zone} is no time zone: use a name like America/New_York.")
     if megabytes < 1:
         raise ImproperlyConfigured(f"FLEX_MAX_MEGABYTES={megabytes} lets no statement pass: use 1 or more.")
+
+
+def refuse_weak_logins(*, trading_mode: str, second_factor: str) -> None:
+    """Real money is behind more than a password."""
+    refuse_unknown_choice("ADMIN_SECOND_FACTOR", second_factor, choices=("optional", "required"))
+    if trading_mode == "live" and second_factor != "required":
+        raise ImproperlyConfigured(
+            "ADMIN_SECOND_FACTOR=optional is refused with TRADING_MODE=live: unset it, and set up a second factor at "
+            "the first login or with manage.py second_factor enrol USER."
+        )
+
+
+def refuse_endless_sessions(*, idle: int, lifetime: int) -> None:
+    """Whoever leaves the admin open is logged out, sooner or later."""
+    if not 60 <= idle <= lifetime <= 7 * 24 * 3600:
+        raise ImproperlyConfigured(
+            f"ADMIN_IDLE_SECONDS={idle} and ADMIN_SESSION_SECONDS={lifetime}: the first is 60 or more and not above "
+            "the second, which is at most a week (604800)."
+        )
+
+
+def refuse_weak_secret(name: str, value: str, *, embedded: bool) -> None:
+    """What signs sessions is nothing that stands in an example; the embedded mode, on one's own machine, may."""
+    if not value or embedded:
+        return
+    known = any(word in value.lower() for word in ("django-insecure", "changeme", "change-me"))
+    if known or len(value) < SHORTEST_SECRET or len(set(value)) < 10:
+        raise ImproperlyConfigured(
+            f"{name} is too weak: unset it, and one is made up and kept in DATA_DIR, or give {SHORTEST_SECRET} "
+            "random characters or more (openssl rand -base64 48)."
+        )
+
+
+def refuse_unreadable_address(name: str, address: str) -> None:
+    """A password with a / or # in it splits an address in the wrong place; what is said does not repeat any of it."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name} cannot be read as an address: percent-encode what is no letter or digit in its password."
+        ) from None
+
+
+def refuse_known_password(name: str, address: str) -> None:
+    """A server that others can reach has a password that they do not try first."""
+    parts = urlsplit(address)
+    if is_loopback(parts.hostname or "localhost") or unquote(parts.password or "") == "":
+        return
+    if unquote(parts.password or "").lower() in KNOWN_SECRETS:
+        raise ImproperlyConfigured(f"{name} has a password that stands in every example: give that server another one.")
+
+
+def refuse_debug_in_the_open(*, debug: bool, trading_mode: str, host: str) -> None:
+    """Error pages with code and settings are for one's own machine and play money."""
+    if debug and trading_mode == "live":
+        raise ImproperlyConfigured("DEBUG=on is refused with TRADING_MODE=live: unset it.")
+    if debug and not is_loopback(host):
+        raise ImproperlyConfigured(f"DEBUG=on is refused with HOST={host}: unset it, or use HOST=127.0.0.1.")

@@ -5,6 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from unfold.settings import get_config
+from unfold.utils import convert_color
 
 from accounts import clock
 from accounts.diagnosis import diagnose
@@ -15,6 +17,7 @@ from accounts.models import GatewaySession
 from alarms.models import OPEN as ALARMS_OPEN
 from alarms.models import UNACKNOWLEDGED, Alarm
 from audit.models import CheckpointRun, Verification
+from ibkr_site import today
 from orders import presentation
 from orders.breaks.models import OPEN, Break
 from orders.models import Order
@@ -48,7 +51,11 @@ SECTIONS = {
         ("Snapshots", "show_chart", "accounts.accountsnapshot"),
         ("Limits", "speed", "accounts.limitversion"),
     ],
-    "Access": [("Users", "person", "auth.user"), ("Groups", "group", "auth.group")],
+    "Access": [
+        ("Users", "person", "auth.user"),
+        ("Groups", "group", "auth.group"),
+        ("API keys", "key", "accounts.apikey"),
+    ],
 }
 
 
@@ -62,6 +69,13 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
         context["gateway_sessions"] = [_session(row) for row in GatewaySession.objects.order_by("pk")]
         context["next_pause"] = settings.GATEWAY_CALENDAR.following(clock.database_now())
     if request.user.has_perm("orders.view_order"):
+        now = clock.database_now()
+        context["orders_today"] = today.orders(now)
+        context["orders_by_status"] = [
+            (word, OrderStatus(word).label, count) for word, count in context["orders_today"].counts.items()
+        ]
+        if request.user.has_perm("orders.view_execution"):
+            context["fills_today"] = today.fills(now)
         # All but the latest orders are read from the small index of orders that are not at rest.
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).order_by("-pk")
         context["orders_in_doubt"] = in_doubt[:SHOWN]
@@ -91,6 +105,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 def trading_mode(request: HttpRequest) -> list[str]:
     """Paper or live, on every page. Unfold's ENVIRONMENT."""
     return ["Live trading", "danger"] if settings.TRADING_MODE == "live" else ["Paper trading", "info"]
+
+
+def colours(request: HttpRequest) -> dict[str, Any]:
+    """The theme's colours under a name of ours: where its own template finds none, it writes no style without a nonce.
+
+    Unfold's GLOBAL_CALLBACK.
+    """
+    palette = get_config()["COLORS"]
+    shades = {name: {tone: convert_color(value) for tone, value in tones.items()} for name, tones in palette.items()}
+    return {"colors": None, "theme_colors": shades}
 
 
 def _may_view(request: HttpRequest, model: str) -> bool:

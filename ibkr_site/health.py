@@ -9,7 +9,7 @@ from django.db import Error
 from django.db.models import Count
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.decorators import api_view
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -80,6 +80,8 @@ class NotReadyOutput(ReadinessOutput):
     methods=["GET"],
 )
 @api_view(["GET", "HEAD"])
+@authentication_classes([])
+@permission_classes([])  # what watches has no key
 def live(request: Request) -> Response:
     """200 as long as the web process answers at all."""
     return Response({"status": "live"})
@@ -117,6 +119,8 @@ SAMPLE = {
     methods=["GET"],
 )
 @api_view(["GET", "HEAD"])
+@authentication_classes([])
+@permission_classes([])  # what watches has no key
 def ready(request: Request) -> Response:
     """200 when an order placed now would be sent; 503 with every reason why not. An order in doubt is none."""
     try:

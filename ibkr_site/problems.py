@@ -20,6 +20,7 @@ from rest_framework.exceptions import APIException, MethodNotAllowed, NotAccepta
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.access.callers import NotGranted
 from accounts.freshness import NoAccount, NoAccountYet, NotConnected
 from ibkr_site.parsing import TooLarge
 from ibkr_site.request_context import current_request_id
@@ -49,6 +50,7 @@ DATABASE_AWAY = (
 TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str | None], ...] = (
     ((NotConnected, NoAccountYet), 500, "gateway_away", CONNECTION_FAILED),
     (NoAccount, 500, "no_account", None),
+    (NotGranted, 403, PERMISSION_DENIED, None),
     (OrderNotFound, 404, NOT_FOUND, None),
     (NotOurs, 500, "not_ours", None),  # the guide: a cancellation that failed
     (InvalidKey, 400, "invalid_key", None),
@@ -144,4 +146,6 @@ def _fault() -> str:
 
 def _headers(exception: Exception) -> dict[str, str]:
     wait: float | None = getattr(exception, "wait", None) or getattr(exception, "retry_after", None)
-    return {"Retry-After": f"{wait:.0f}"} if wait else {}
+    facts = {"Retry-After": f"{wait:.0f}"} if wait else {}
+    challenge: str | None = getattr(exception, "auth_header", None)  # of a 401: how to be let in
+    return facts | ({"WWW-Authenticate": challenge} if challenge else {})

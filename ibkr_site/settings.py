@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 
 from ibkr_site import checks
 from ibkr_site.environment import Environment
@@ -29,7 +30,11 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 HOST = env("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
-checks.refuse_open_network(host=HOST, trust_network=env.bool("TRUST_NETWORK", default=False))
+API_AUTH = env("API_AUTH", default="loopback")
+TRUST_NETWORK = env.bool("TRUST_NETWORK", default=False)
+HTTPS = env.bool("HTTPS", default=False)
+# Only what these say of the client's address is believed.
+TRUSTED_PROXIES = checks.networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
 WEB_WORKERS = env.int("WEB_WORKERS", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=8)
 WORKER_THREADS = env.int("WORKER_THREADS", default=16)
@@ -47,6 +52,9 @@ DATABASE_URL = env("DATABASE_URL", default=None) or read_secret(
 # For first_start alone, which is run as the owner of the tables: the address under which the other processes come.
 DATABASE_APP_URL = env("DATABASE_APP_URL", default="")
 REDIS_URL = env("REDIS_URL", default=None) or read_secret(DATA_DIR / "redis_url", default="redis://127.0.0.1:6379/0")
+for name, url in (("DATABASE_URL", DATABASE_URL), ("DATABASE_APP_URL", DATABASE_APP_URL), ("REDIS_URL", REDIS_URL)):
+    checks.refuse_unreadable_address(name, url)
+    checks.refuse_known_password(name, url)
 if urlsplit(DATABASE_URL).scheme not in ("postgres", "postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must start with postgres://: only PostgreSQL can guard the trail.")
 
@@ -62,6 +70,9 @@ checks.refuse_paper_gateway_that_looks_live(port=PAPER_PORT, accounts=PAPER_ACCO
 IB_HOST = env("IB_HOST", default="127.0.0.1")
 IB_CLIENT_ID = env.int("IB_CLIENT_ID", default=17)
 IB_ACCOUNT = env("IB_ACCOUNT", default="")
+checks.refuse_open_network(
+    host=HOST, api_auth=API_AUTH, trust_network=TRUST_NETWORK, https=HTTPS, trading_mode=TRADING_MODE
+)
 checks.refuse_mode_mismatch(
     trading_mode=TRADING_MODE,
     ib_port=env.int("IB_PORT", default=None),
@@ -130,8 +141,11 @@ EMAIL_TIMEOUT = 10
 
 # --- Django --------------------------------------------------------------------------------------------------------
 
+checks.refuse_weak_secret("SECRET_KEY", env("SECRET_KEY", default=""), embedded=EMBEDDED_POSTGRES)
 SECRET_KEY = env("SECRET_KEY", default=None) or generated_secret(DATA_DIR / "secret_key")
 DEBUG = env.bool("DEBUG", default=False)
+checks.refuse_debug_in_the_open(debug=DEBUG, trading_mode=TRADING_MODE, host=HOST)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "ibkr_site.error_pages.ErrorPageFilter"
 # The loopback names stay, for health checks; a page elsewhere that points its own name here is still refused.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *env.list("ALLOWED_HOSTS", default=[])]
 CSRF_FAILURE_VIEW = "ibkr_site.problems.csrf_failure"
@@ -158,22 +172,30 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "csp",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "pgtrigger",
     "audit",
     "alarms",
     "accounts",
     "orders",
+    "ibkr_site",
 ]
 
 MIDDLEWARE = [
     "ibkr_site.request_context.RequestContextMiddleware",
+    "ibkr_site.browser_headers.BrowserHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "accounts.logins.guard.AdminGuard",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -232,9 +254,22 @@ DATABASES = {
     }
 }
 
+# --- Logins of the admin -------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["accounts.logins.lockout.CountingBackend", "django.contrib.auth.backends.ModelBackend"]
+ADMIN_SECOND_FACTOR = env("ADMIN_SECOND_FACTOR", default="required" if TRADING_MODE == "live" else "optional")
+checks.refuse_weak_logins(trading_mode=TRADING_MODE, second_factor=ADMIN_SECOND_FACTOR)
+SECOND_FACTOR_REQUIRED = ADMIN_SECOND_FACTOR == "required"
+OTP_TOTP_ISSUER = "IBKR Order Gateway"
+SESSION_COOKIE_AGE = env.int("ADMIN_IDLE_SECONDS", default=30 * 60)
+SESSION_LIFETIME_SECONDS = env.int("ADMIN_SESSION_SECONDS", default=12 * 3600)
+checks.refuse_endless_sessions(idle=SESSION_COOKIE_AGE, lifetime=SESSION_LIFETIME_SECONDS)
+SESSION_SAVE_EVERY_REQUEST = True  # each one puts the idle time off
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+
 # --- Behind TLS ----------------------------------------------------------------------------------------------------
 
-HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -253,19 +288,31 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["ibkr_site.rendering.NumberRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "ibkr_site.rendering.OneFormat",
     # An admin's session cookie is no API login.
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": ["ibkr_site.browser_safety.NotFromElsewhere"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.access.authentication.Door"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "ibkr_site.browser_safety.NotFromElsewhere",
+        "accounts.access.permission.Granted",
+    ],
     "EXCEPTION_HANDLER": "ibkr_site.problems.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "COERCE_DECIMAL_TO_STRING": False,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
+# Requests a second, of all web processes together; 0 for any number. Unlimited where nobody else can come.
+THROTTLE_PER_ADDRESS = env.float("THROTTLE_PER_ADDRESS", default=0.0 if API_AUTH == "loopback" else 200.0)
+THROTTLE_PER_KEY = env.float("THROTTLE_PER_KEY", default=0.0 if API_AUTH == "loopback" else 100.0)
+THROTTLE_BURST_SECONDS = env.float("THROTTLE_BURST_SECONDS", default=5.0)
+checks.refuse_wrong_throttles(
+    per_address=THROTTLE_PER_ADDRESS, per_key=THROTTLE_PER_KEY, burst_seconds=THROTTLE_BURST_SECONDS
+)
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "IBKR Order Gateway",
     "DESCRIPTION": "Place, follow and audit orders at Interactive Brokers.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],  # what there is to be asked is no secret
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -294,6 +341,9 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "href": "/static/review/favicon.svg", "type": "image/svg+xml"}],
     "ENVIRONMENT": "ibkr_site.dashboard.trading_mode",
     "DASHBOARD_CALLBACK": "ibkr_site.dashboard.at_a_glance",
+    "GLOBAL_CALLBACK": "ibkr_site.dashboard.colours",
+    "LOGIN": {"form": "accounts.logins.forms.LoginForm"},
+    "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("second-factor-enrol")}]},
     "SIDEBAR": {"navigation": "ibkr_site.dashboard.navigation"},
 }
 
@@ -357,15 +407,20 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# --- Logging: one readable line per event, on stderr, in UTC ------------------------------------------------------
+# --- Logging: one line per event, on stderr, in UTC ------------------------------------------------------
 
+LOG_FORMAT = env("LOG_FORMAT", default="console")
+checks.refuse_unknown_choice("LOG_FORMAT", LOG_FORMAT, choices=("console", "json"))
 LOG_LEVEL = env("LOG_LEVEL", default="INFO").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"with_traceback": {"()": "ibkr_site.log_lines.WithTraceback"}},
-    "formatters": {"line": {"()": "ibkr_site.log_lines.UtcFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "console": {"()": "ibkr_site.log_lines.ConsoleFormatter"},
+        "json": {"()": "ibkr_site.log_lines.JsonFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # Django's own handlers mail admins and print in another format.

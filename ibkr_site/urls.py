@@ -5,11 +5,14 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
 
+from accounts.logins import views as logins
 from ibkr_site import health, problems
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/docs")),
     path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/second-factor/", logins.ask, name="second-factor"),
+    path("admin/second-factor/enrol/", logins.enrol, name="second-factor-enrol"),
     path("admin/", admin.site.urls),
     path("", include("orders.urls")),
     path("", include("accounts.urls")),

@@ -12,14 +12,16 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilt
 
 from accounts.display import NOTHING, amount, moment
 from accounts.review import AccountFilter, DayFilter, RecordAdmin, SymbolFilter
-from orders import presentation, stamps, timeline
+from orders import latencies, presentation, proof, stamps, timeline
 from orders.breaks import admin as _breaks  # noqa: F401 - registers its pages
 from orders.decisions import DecidesDoubts
 from orders.flex import admin as flex_admin
 from orders.hindsight import ShowsThePast
-from orders.models import Commission, Execution, Order, OrderRequest, RequestAnswer
+from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest, RequestAnswer
 
 BREAK = mark_safe("<br>")
+# Of a long story a page has the beginning and the end; the API lists all of it.
+FIRST_EVENTS, LAST_EVENTS, EXECUTIONS_SHOWN = 50, 250, 300
 __all__ = ["flex_admin"]  # registered by being imported: Django looks here alone
 
 
@@ -124,17 +126,30 @@ class OrderAdmin(ShowsThePast, DecidesDoubts, RecordAdmin):
 
     def facts(self, row: Order) -> dict[str, Any]:
         asked = Q(pk=row.request_id) | Q(cancels=row)
+        story = _story(row)
+        legs = Order.objects.filter(request=row.request_id).order_by("pk") if row.request_id else Order.objects.none()
         return {
             "order": row,
             "status": presentation.status_badge(row),
             "prices": presentation.prices(row),
-            "timeline": timeline.entries(row.events.order_by("sequence")),
-            "executions": presentation.executions(Execution.objects.of(row).order_by("executed_at", "pk")),
+            "proof": proof.of(row),
+            "steps": latencies.steps(story),
+            "timeline": timeline.entries(story),
+            "left_out": row.last_sequence - len(story),
+            "executions": presentation.executions(
+                Execution.objects.of(row).order_by("executed_at", "pk")[:EXECUTIONS_SHOWN]
+            ),
+            "executions_shown": EXECUTIONS_SHOWN,
             "requests": presentation.requests(OrderRequest.objects.filter(asked).order_by("pk")),
-            "legs": presentation.legs(Order.objects.filter(request=row.request_id).exclude(pk=row.pk).order_by("pk"))
-            if row.request_id
-            else [],
+            "legs": presentation.legs(legs, seen_from=row),
         }
+
+
+def _story(order: Order) -> list[OrderEvent]:
+    if order.last_sequence <= FIRST_EVENTS + LAST_EVENTS:
+        return list(order.events.order_by("sequence"))
+    last = order.events.order_by("-sequence")[:LAST_EVENTS]
+    return [*order.events.order_by("sequence")[:FIRST_EVENTS], *reversed(last)]
 
 
 @admin.register(Execution)

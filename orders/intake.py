@@ -2,7 +2,7 @@
 
 Rules
 1. Whatever names an order endpoint is persisted, refusals with their reason.
-2. A key names one request for ever: the same key again is answered, never done again.
+2. An idempotency key names one request of an actor for ever: the same key again is answered, never done again.
 3. A cancellation is taken back only if it was not sent; a placement, see orders.withdrawal.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from accounts import clock
 from orders import clearance, events, exposure, journal, kill_points, stamps, trail
@@ -23,7 +23,7 @@ from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Over
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
 from orders.risk.values import Decision, Ticket
-from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
+from orders.vocabulary import FINAL, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
 UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 # Of what the session's pacing lets through: the session has questions of its own.
@@ -92,14 +92,14 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
     return request
 
 
-def request_cancel(asked: Asked, *, perm_id: int, client_id: int) -> OrderRequest:
-    """Persist the request and mark the order.
+def request_cancel(asked: Asked, *, perm_id: int, client_id: int, within: Q | None = None) -> OrderRequest:
+    """Persist the request and mark the order; `within` tells which orders are there for who asks.
 
     Raises: OrderNotFound, NotOurs, Unresolved, KeyReused, KeyInProgress, Replay.
     """
     try:
         with transaction.atomic():
-            order = Order.objects.filter(perm_id=perm_id).order_by("-pk").select_for_update().first()
+            order = Order.objects.filter(within or Q(), perm_id=perm_id).order_by("-pk").select_for_update().first()
             if order is None or order.status in FINAL:
                 raise OrderNotFound("Order not found or already filled")
             if order.status in UNRESOLVED:
@@ -129,7 +129,7 @@ def refuse(asked: Asked, *, reason: str, status_code: int) -> OrderRequest:
 def repeat(
     asked: Asked, first: OrderRequest, *, status_code: int, body: dict[str, Any], about: Order | None = None
 ) -> OrderRequest:
-    """Persist a request that came again under its key and was answered as the first one was. `about`: as in `answer`."""
+    """Persist a request that came again under its key, answered as the first one. `about`: as in `answer`."""
     refusal = f"Not done again: repeats request {first.pk}"
     return _persist_answered(asked, refusal=refusal, status_code=status_code, body=body, about=about)
 
@@ -145,7 +145,7 @@ def _persist_answered(
     return request
 
 
-def withdraw_cancel(order_pk: int) -> bool:
+def withdraw_cancel(order_pk: int, *, actor: str) -> bool:
     """Take back a cancellation that was not sent; false when it was."""
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_pk)
@@ -154,7 +154,7 @@ def withdraw_cancel(order_pk: int) -> bool:
         was_sent = order.events.filter(kind=EventKind.CANCEL_SENT, sequence__gt=refused).exists()
         if was_sent or order.status != OrderStatus.PENDING_CANCEL:
             return False
-        origin = journal.Origin(actor=Actor.API)
+        origin = journal.Origin(actor=actor)
         journal.record_all([(order, events.CancelRejected(reason=CONNECTION_FAILED))], origin=origin)
     return True
 
@@ -167,7 +167,7 @@ def answer(
     settled: bool = True,
     about: Order | None = None,
 ) -> RequestAnswer:
-    """Keep what the client was told. `about`: the order in whose chain it belongs, the first where there are several."""
+    """Keep what the client was told. `about`: the order in whose chain it belongs, the first of several."""
     row = _answer(request, status_code=status_code, body=body, settled=settled)
     trail.insert_answer(row, about=about)
     return row
@@ -197,16 +197,20 @@ def check_key(asked: Asked) -> None:
 
     Raises: KeyReused, KeyInProgress, Replay.
     """
-    if asked.idempotency_key is not None and _first_with_key(asked.idempotency_key) is not None:
+    if _first_with_key(asked) is not None:
         raise _seen_before(asked)
 
 
-def _first_with_key(key: str) -> OrderRequest | None:
-    return OrderRequest.objects.filter(idempotency_key=key, refusal="").first()
+def _first_with_key(asked: Asked) -> OrderRequest | None:
+    if asked.idempotency_key is None:
+        return None
+    # Two clients may choose the same key, and neither is told of the other's order.
+    same = OrderRequest.objects.filter(actor=asked.actor, idempotency_key=asked.idempotency_key, refusal="")
+    return same.first()
 
 
 def _seen_before(asked: Asked) -> Exception:
-    first = _first_with_key(asked.idempotency_key or "")
+    first = _first_with_key(asked)
     if first is None:
         raise  # noqa: PLE0704 - an integrity error of another kind: let it be seen as it is
     if (first.endpoint, first.body_digest) != (asked.endpoint, asked.body_digest):

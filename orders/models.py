@@ -48,9 +48,9 @@ class OrderRequest(models.Model):
 
     class Meta:
         constraints = [
-            # One key, one order: a refused request does not use its key up.
+            # One key of a client, one order: a refused request does not use its key up.
             models.UniqueConstraint(
-                fields=["idempotency_key"],
+                fields=["actor", "idempotency_key"],
                 condition=Q(idempotency_key__isnull=False, refusal=""),
                 name="one_request_per_key",
             ),

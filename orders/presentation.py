@@ -4,6 +4,7 @@ Each function that takes a query set costs the same number of queries whatever i
 """
 
 import json
+import re
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
@@ -14,6 +15,9 @@ from django.utils.safestring import SafeString
 from accounts.display import NOTHING, amount, badge
 from orders.models import Commission, Execution, Order, OrderRequest, later_words
 from orders.vocabulary import OrderType
+
+# Unicode's invisible marks of direction.
+TURNS_THE_LINE = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def status_badge(order: Order) -> SafeString:
@@ -33,11 +37,20 @@ def prices(order: Order) -> str:
 
 
 def pretty(body: str) -> str:
-    """JSON laid out; anything else as it came."""
+    """JSON laid out; anything else as it came. What would turn the rest of its line is spelled out."""
     try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        return laid_out(json.loads(body))
     except ValueError:
-        return body
+        return _spelled_out(body)
+
+
+def laid_out(value: Any) -> str:
+    """A JSON value over several lines."""
+    return _spelled_out(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _spelled_out(text: str) -> str:
+    return TURNS_THE_LINE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def order_link(order: Order) -> SafeString:
@@ -91,7 +104,7 @@ def requests(rows: QuerySet[OrderRequest]) -> list[dict[str, Any]]:
             "link": request_link(row),
             "body": pretty(row.body),
             "answers": [
-                (answer, answer_badge(answer.status_code), json.dumps(answer.body, indent=2, ensure_ascii=False))
+                (answer, answer_badge(answer.status_code), laid_out(answer.body))
                 for answer in sorted(row.answers.all(), key=lambda answer: answer.pk)
             ],
         }
@@ -99,8 +112,15 @@ def requests(rows: QuerySet[OrderRequest]) -> list[dict[str, Any]]:
     ]
 
 
-def legs(orders: QuerySet[Order]) -> list[dict[str, Any]]:
+def legs(orders: QuerySet[Order], *, seen_from: Order | None = None) -> list[dict[str, Any]]:
+    """`seen_from`: the order on whose page they stand."""
     return [
-        {"order": order, "link": order_link(order), "status": status_badge(order), "prices": prices(order)}
+        {
+            "order": order,
+            "here": order == seen_from,
+            "link": order_link(order),
+            "status": status_badge(order),
+            "prices": prices(order),
+        }
         for order in orders
     ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from accounts.display import amount
 from gateway.error_codes import ERROR_CODES
-from orders import events
+from orders import events, latencies
 from orders.models import OrderEvent
 from orders.vocabulary import Actor, EventKind, OrderStatus
 
@@ -29,9 +29,11 @@ MESSAGES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One event, ready to be shown. `payload` and `raw` are pairs of a name or position and a text."""
+    """One event, ready to be shown. `lapse`: since the one before. `payload` and `raw`: pairs of name or position and
+    text."""
 
     row: OrderEvent
+    lapse: str
     kind: str
     actor: str
     words: str
@@ -45,7 +47,8 @@ class Entry:
 
 def entries(rows: Iterable[OrderEvent]) -> list[Entry]:
     """The events in the order given."""
-    return [_entry(row) for row in rows]
+    rows = list(rows)
+    return [_entry(row, lapse) for row, lapse in zip(rows, latencies.lapses(rows), strict=True)]
 
 
 def in_words(row: OrderEvent) -> str:
@@ -71,11 +74,12 @@ def message_name(raw: Sequence[str]) -> str:
     return f"message {number}" if number.isdecimal() else number  # what came by another way says so itself
 
 
-def _entry(row: OrderEvent) -> Entry:
+def _entry(row: OrderEvent, lapse: str) -> Entry:
     payload = row.payload if isinstance(row.payload, dict) else {"payload": row.payload}
     raw = row.raw if isinstance(row.raw, list) else []
     return Entry(
         row=row,
+        lapse=lapse,
         kind=_label(EventKind, row.kind),
         actor=_label(Actor, row.actor),
         words=in_words(row),

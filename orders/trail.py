@@ -113,7 +113,7 @@ def insert_answer(row: RequestAnswer, *, about: Order | None) -> None:
 
 
 def append_opening() -> None:
-    """Begin the trail of what it did not tell of before, with a digest of the rows there are. May run at every start."""
+    """Begin the trail of what it did not tell of yet, with a digest of the rows there are. May run at every start."""
     told = opened()
     new = {kind: model for kind, model in MODELS.items() if kind not in told}
     if not new:

@@ -4,7 +4,8 @@ Rules
 1. Each event, execution, commission, answer, and request without an order has one entry, and says what the entry
    says; none is without. A request with orders stands in the entries of their first events.
 2. Rows that are older than the trail (`trail.append_opening`) are covered by the digest in its opening entry.
-3. Everything is read from one snapshot, so that it may run while orders are placed.
+3. Everything is read from one snapshot, so that it may run while orders are placed, and as a stream: neither many
+   orders nor one with many events take more memory.
 """
 
 import json
@@ -12,8 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from itertools import islice
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -26,9 +25,8 @@ from audit.note import Checkpoint
 from audit.verification import LISTED_AT_MOST, ChainCheck, Report, Verdict, by_chain, check_subject, facts_of, names
 from orders import refold, trail
 from orders.models import Execution, Order, OrderEvent, OrderRequest, RequestAnswer
-from orders.trail import plain
+from orders.trade_check import ORDERS_AT_A_TIME, TradeCheck
 
-ORDERS_AT_A_TIME = 500
 LONGEST_VALUE = 200
 
 
@@ -85,27 +83,20 @@ class Verifier:
 
     def _compare(self, batch: Sequence[Entry]) -> None:
         """Entries that are right with the rows they tell of."""
-        for kind, model in trail.MODELS.items():
-            told = {entry.record: entry for entry in batch if entry.kind == kind and entry.record is not None}
-            rows = model._default_manager.in_bulk(list(told))
-            self._found[kind] += len(rows)
-            openings = _orders_of_first_events(rows.values())
-            for key, entry in told.items():
-                row = rows.get(key)
-                if row is None:
-                    self._missing(entry)
-                    continue
-                now, then = canonical.dumps(trail.facts(row, openings.get(key))), facts_of(entry)
-                if now != then:
-                    self._changed(entry, json.loads(now), json.loads(then))
+        compared = compare(batch)
+        self._found += compared.found
+        for entry, now, then in compared.unlike:
+            if now is None:
+                self._missing(entry, then)
+            else:
+                self._changed(entry, now, then)
         for entry in batch:
             if entry.kind == OPENING:
                 self._check_before_the_trail(json.loads(facts_of(entry)))
         if batch:
             self.progress(f"{self.report.entries:,} entries, up to {batch[-1].chain} {batch[-1].seq}")
 
-    def _missing(self, entry: Entry) -> None:
-        facts = json.loads(facts_of(entry))
+    def _missing(self, entry: Entry, facts: dict[str, Any]) -> None:
         if entry.kind == trail.EVENT and not Order.objects.filter(pk=facts["order"]).exists():
             self._gone[facts["order"]] += 1  # said once, of the whole order
             return
@@ -142,40 +133,45 @@ class Verifier:
                 self.report.add(Verdict.DIFFERS, f"{name} is in the record, and the trail has nothing of it")
 
     def _check_orders(self) -> None:
-        stories, done = refold.stories(_orders(self.scope)), 0
-        while batch := list(islice(stories, ORDERS_AT_A_TIME)):
-            for order, rows in batch:
-                for difference in refold.differences(order, rows):
-                    self.report.add(Verdict.DIFFERS, f"order {order.pk}: {difference}")
-            self._check_fills(batch)
-            done += len(batch)
-            self.progress(f"{done:,} orders replayed, up to {batch[-1][0].pk}")
+        trades = TradeCheck()
+        for done, (order, rows) in enumerate(refold.stories(_orders(self.scope)), start=1):
+            replay = refold.Replay()
+            for row in rows:
+                replay.step(row)
+                self._differ(trades.add(order, row))
+            self._differ(f"order {order.pk}: {difference}" for difference in replay.differences(order))
+            self._differ(trades.end(order))
+            if done % ORDERS_AT_A_TIME == 0 or replay.sequence > ORDERS_AT_A_TIME:
+                self.progress(f"{done:,} orders replayed, up to {order.pk}")
+        self._differ(trades.finish())
 
-    def _check_fills(self, batch: Sequence[tuple[Order, Sequence[OrderEvent]]]) -> None:
-        """The trades of events are the executions of the broker, with nothing left over."""
-        trades = {
-            (order.account_id, row.payload["exec_id"]): row
-            for order, rows in batch
-            for row in rows
-            if isinstance(row.payload, dict) and "exec_id" in row.payload
-        }
-        executions = _executions([order for order, _ in batch], trades)
-        for key, row in trades.items():
-            execution = executions.get(key)
-            if execution is None:
-                words = f"event {row.sequence} tells of execution {key[1]}, which is not in the record"
-                self.report.add(Verdict.DIFFERS, f"order {row.order_id}: {words}")
-                continue
-            said = f"{row.payload.get('quantity')} at {row.payload.get('price')}"
-            if not _same_trade(row.payload, execution):
-                stands = f"{plain(execution.quantity)} at {plain(execution.price)}"
-                words = f"event {row.sequence} says {said}, execution {key[1]} says {stands}"
-                self.report.add(Verdict.DIFFERS, f"order {row.order_id}: {words}")
-        # One that its correction overtook, or that was busted before it was known, is kept and counts nothing.
-        uncounted = [row.pk for key, row in executions.items() if row.order_id and key not in trades]
-        for execution in Execution.objects.effective().filter(pk__in=uncounted).order_by("pk"):
-            words = f"order {execution.order_id}: execution {execution.exec_id} is in none of its events"
+    def _differ(self, found: Iterable[str]) -> None:
+        for words in found:
             self.report.add(Verdict.DIFFERS, words)
+
+
+@dataclass
+class Compared:
+    """`found`: how many rows, by kind. `unlike`: entry, what its row says now (None: it is gone), what it said."""
+
+    found: Counter[str] = field(default_factory=Counter)
+    unlike: list[tuple[Entry, dict[str, Any] | None, dict[str, Any]]] = field(default_factory=list)
+
+
+def compare(entries: Sequence[Entry]) -> Compared:
+    """Entries whose text is right with the rows they tell of."""
+    compared = Compared()
+    for kind, model in trail.MODELS.items():
+        told = {entry.record: entry for entry in entries if entry.kind == kind and entry.record is not None}
+        rows = model._default_manager.in_bulk(list(told))
+        compared.found[kind] += len(rows)
+        openings = _orders_of_first_events(rows.values())
+        for key, entry in told.items():
+            then, row = facts_of(entry), rows.get(key)
+            now = canonical.dumps(trail.facts(row, openings.get(key))) if row is not None else None
+            if now != then:
+                compared.unlike.append((entry, json.loads(now) if now is not None else None, json.loads(then)))
+    return compared
 
 
 def _orders(scope: Scope) -> QuerySet[Order]:
@@ -211,22 +207,6 @@ def _of_account(model: type[models.Model], account: str) -> Q:
         return Q(request__cancels__account_id=account) | Q(request__in=theirs.values("request"))
     # A commission names its execution only.
     return Q(exec_id__in=Execution.objects.filter(account=account).values("exec_id"))
-
-
-def _executions(orders: Sequence[Order], trades: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Execution]:
-    """Those of the orders, and those that their events name: they may have come before the order was known."""
-    accounts, ids = {account for account, _ in trades}, {exec_id for _, exec_id in trades}
-    named = Execution.objects.filter(account__in=accounts, exec_id__in=ids).defer("raw")
-    theirs = Execution.objects.filter(order__in=orders).defer("raw")
-    return {(row.account, row.exec_id): row for row in (*named, *theirs)}
-
-
-def _same_trade(payload: dict[str, Any], execution: Execution) -> bool:
-    try:
-        said = Decimal(payload["quantity"]), Decimal(payload["price"])
-    except (KeyError, TypeError, InvalidOperation):
-        return False
-    return said == (execution.quantity, execution.price)
 
 
 def _orders_of_first_events(rows: Iterable[models.Model]) -> dict[int, Order]:

@@ -10,6 +10,7 @@ Rules
 from django.db import transaction
 from django.utils import timezone
 
+from audit.record import record_site
 from orders import events, journal
 from orders.breaks.models import OPEN, AnchoredHolding, Break, PositionAnchor
 from orders.breaks.register import Origin, change
@@ -70,6 +71,7 @@ def _locked(break_pk: int) -> Break:
 def _close(row: Break, *, reason: str, actor: str, request_id: str) -> None:
     now = timezone.now()
     row.closed_at, row.closed_by, row.close_reason = now, actor, reason
+    record_site("decision", actor, {"break": row.pk, "kind": row.kind, "reason": reason})
     change(row, BreakEventKind.CLOSED, Origin(at=now, actor=actor, request_id=request_id), reason=reason)
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit import verify
-from audit.models import Entry
+from audit.models import Draft, Entry
 from audit.note import Signer
 from audit.record import append, record_site
 from audit.signing import Notary
@@ -127,7 +127,16 @@ def test_an_export_stands_in_the_trail(trail, tmp_path, committed):
     committed()
 
     facts = json.loads(Entry.objects.filter(kind="export").get().body)["facts"]
-    assert facts == {"actor": "user:alice", "details": {"entries": 6, "order": "1"}}
+    assert facts == {"actor": "user:alice", "details": {"list": "audit trail", "asked": {"order": "1"}}}
+
+
+def test_an_export_of_everything_is_of_what_there_was_before_it(trail, tmp_path, committed):
+    trail.sign()
+    export(tmp_path / "bundle")
+    committed()
+
+    assert verify.check(tmp_path / "bundle")[1] == 0
+    assert Entry.objects.filter(kind="export").exists()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -209,6 +218,8 @@ def test_what_cannot_be_exported(trail, tmp_path, options, words):
 
     with pytest.raises(CommandError, match=words):
         export(tmp_path / "bundle", **options)
+
+    assert not Draft.objects.exists()
 
 
 # RFC 8032, 7.1: key, message, signature.

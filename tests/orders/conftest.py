@@ -1,8 +1,11 @@
 import time
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from audit.note import Signer
+from audit.signing import Notary
+from audit.sinks import FileSink
 from gateway.broker import SessionStatus
 from gateway.errors import ContractNotFound, NothingSent
 from gateway.reports import Query, SessionState
@@ -12,6 +15,8 @@ from orders.desk import Desk
 from orders.models import Order
 from orders.verification import Scope, Verifier
 from tests.orders.builders import CLIENT_ID, GATEWAY, session_row
+
+SIGNER = Signer("test/orders", bytes(32))
 
 
 class RecordingBroker:
@@ -98,3 +103,42 @@ def trail_equals_record(request):
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         report = Verifier(Scope()).run()
         assert report.findings == []
+
+
+@pytest.fixture
+def commit():
+    """Makes the database do what it does at a commit."""
+
+    def run():
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path, settings):
+    settings.AUDIT_SINKS = [f"file:{tmp_path / 'checkpoints'}"]
+    settings.AUDIT_PUBLIC_KEYS = tmp_path / "public_keys"
+    settings.AUDIT_PUBLIC_KEYS.write_text(f"{SIGNER.verifier}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def notary(files):
+    return Notary(SIGNER, [SIGNER.verifier], [FileSink(files / "checkpoints")], memory=files / "last_signed")
+
+
+@pytest.fixture
+def superuser():
+    """Runs SQL with every trigger off; all is undone at the end."""
+    with transaction.atomic(), connection.cursor() as cursor:
+
+        def run(statement, *values):
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute(statement, values)
+            cursor.execute("SET LOCAL session_replication_role = origin")
+
+        yield run
+        transaction.set_rollback(True)

@@ -196,7 +196,7 @@ def test_cancel_of_an_order_in_doubt(working):
 def test_unsent_cancel_is_taken_back(working):
     intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
 
-    assert intake.withdraw_cancel(working.pk)
+    assert intake.withdraw_cancel(working.pk, actor="api")
 
     assert_history(working, "received sent accepted cancel_requested cancel_rejected")
     assert working.status == OrderStatus.NEW
@@ -206,7 +206,7 @@ def test_sent_cancel_is_not_taken_back(working):
     intake.request_cancel(asked(), perm_id=working.perm_id, client_id=CLIENT_ID)
     journal.record(working.pk, sample("CANCEL_SENT"), origin=journal.Origin(actor=Actor.WORKER))
 
-    assert not intake.withdraw_cancel(working.pk)
+    assert not intake.withdraw_cancel(working.pk, actor="api")
 
 
 def test_cancel_that_another_client_had_sent_is_not_taken_back(working):
@@ -215,5 +215,5 @@ def test_cancel_that_another_client_had_sent_is_not_taken_back(working):
         if working.events.count() == 4:
             journal.record(working.pk, sample("CANCEL_SENT"), origin=journal.Origin(actor=Actor.WORKER))
 
-    assert not intake.withdraw_cancel(working.pk)
+    assert not intake.withdraw_cancel(working.pk, actor="api")
     assert_history(working, "received sent accepted cancel_requested cancel_sent cancel_requested")

@@ -1,9 +1,11 @@
+import weakref
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.db import connection, transaction
 
+from orders import refold
 from orders.management.commands import replay_orders
 from orders.models import Order
 from orders.vocabulary import OrderStatus
@@ -140,3 +142,19 @@ def test_help():
     command = load_command_class(get_commands()["replay_orders"], "replay_orders")
 
     assert "compare" in command.create_parser("manage.py", "replay_orders").format_help()
+
+
+def test_a_long_story_is_read_as_a_stream(monkeypatch):
+    monkeypatch.setattr(refold, "EVENTS_AT_A_TIME", 10)
+    order = order_in("NEW")
+    for number in range(40):
+        order = advance(order, "STATUS_REPORTED", broker_status=f"word {number}")
+    alive, count = weakref.WeakSet(), 0
+
+    for _, rows in refold.stories(Order.objects.all()):
+        for row in rows:
+            alive.add(row)
+            count += 1
+
+    assert count == order.last_sequence
+    assert len(alive) <= 2 * refold.EVENTS_AT_A_TIME

@@ -19,36 +19,11 @@ from audit.signing import Notary, read_notes
 from audit.sinks import FileSink
 from orders import intake, tasks, trail
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
+from tests.orders.conftest import SIGNER
 from tests.orders.factories import ACCOUNT, CLIENT_ID, advance, asked, bracket, execute, external_order, order_in
 
 pytestmark = pytest.mark.django_db
 CHAIN = chains.of_account(ACCOUNT)
-SIGNER = Signer("test/orders", bytes(32))
-
-
-@pytest.fixture
-def commit():
-    """Makes the database do what it does at a commit."""
-
-    def run():
-        with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-
-    return run
-
-
-@pytest.fixture
-def files(tmp_path, settings):
-    settings.AUDIT_SINKS = [f"file:{tmp_path / 'checkpoints'}"]
-    settings.AUDIT_PUBLIC_KEYS = tmp_path / "public_keys"
-    settings.AUDIT_PUBLIC_KEYS.write_text(f"{SIGNER.verifier}\n")
-    return tmp_path
-
-
-@pytest.fixture
-def notary(files):
-    return Notary(SIGNER, [SIGNER.verifier], [FileSink(files / "checkpoints")], memory=files / "last_signed")
 
 
 @pytest.fixture
@@ -67,20 +42,6 @@ def house(commit, notary):
     commit()
     notary.sign()
     return order
-
-
-@pytest.fixture
-def superuser():
-    """Runs SQL with every trigger off; all is undone at the end."""
-    with transaction.atomic(), connection.cursor() as cursor:
-
-        def run(statement, *values):
-            cursor.execute("SET LOCAL session_replication_role = replica")
-            cursor.execute(statement, values)
-            cursor.execute("SET LOCAL session_replication_role = origin")
-
-        yield run
-        transaction.set_rollback(True)
 
 
 def verify(**options):

@@ -13,19 +13,30 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connection, connections
+from django.urls import reverse
 from django.utils import timezone
+from django_otp.oath import totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import Error, expect, sync_playwright
 
+from accounts.access import credentials
+from accounts.access import register as key_register
+from accounts.access.models import ApiKey, ApiKeyUse, Scope
 from accounts.models import GatewaySession
 from accounts.snapshots.models import AccountSnapshot
+from audit.models import Entry
+from audit.note import Signer
+from audit.signing import Notary
 from orders import intake
 from orders.breaks import register
 from orders.breaks.books import Comparison, Point
 from orders.breaks.models import PositionAnchor
 from orders.breaks.vocabulary import BreakKind, Severity, Source
 from orders.vocabulary import OrderType, Side
+from tests.orders.builders import session_row
 from tests.orders.factories import advance, asked, at, bracket, broker_account, execute, external_order, order_in, place
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -41,6 +52,8 @@ QUIET = (
     "--disable-sync",
 )
 PASSWORD = "correct horse battery"
+VIOLATIONS = """document.addEventListener("securitypolicyviolation", event =>
+    window.violated(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`))"""
 PATIENCE_MS = 20_000  # a busy machine renders slowly
 
 
@@ -87,6 +100,9 @@ def page(chromium, live_server):
         if response.status >= 400:
             troubles.append(f"{response.status} {response.url}")
 
+    # Chromium tells of most violations in the console; this tells of all.
+    context.expose_function("violated", lambda what: troubles.append(f"violates the policy: {what}"))
+    context.add_init_script(VIOLATIONS)
     context.on("request", look_at_request)
     context.on("response", look_at_response)
     page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
@@ -175,8 +191,9 @@ def test_an_order_as_it_was_known(reviewer):
     expect(then.get_by_role("heading", name="As it was known at an earlier time")).to_be_visible()
 
 
-def test_review_of_an_order(reviewer):
+def test_review_of_an_order(reviewer, notary):
     order = a_morning()
+    notary.sign()
     page = reviewer
 
     page.goto("/admin/")
@@ -344,6 +361,109 @@ def test_every_list_leads_to_pages(reviewer, path):
     assert urlsplit(reviewer.url).path.endswith("/change/")
 
 
+@pytest.fixture
+def notary(tmp_path, settings):
+    signer = Signer("test/orders", bytes(32))
+    settings.AUDIT_PUBLIC_KEYS = tmp_path / "public_keys"
+    settings.AUDIT_PUBLIC_KEYS.write_text(f"{signer.verifier}\n")
+    return Notary(signer, [signer.verifier], [], memory=tmp_path / "last_signed")
+
+
+def in_scheme(page, scheme, path):
+    """The page in light or dark."""
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/admin/")
+    page.evaluate(f"localStorage.setItem('_x_adminTheme', '\"{scheme}\"')")
+    page.goto(path)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_first_page_tells_of_today(reviewer, scheme):
+    for status in ("FILLED", "FILLED", "CANCELED", "REJECTED", "NEW"):
+        order_in(status)
+    execute(order_in("NEW", side=Side.SELL), quantity=4)
+
+    in_scheme(reviewer, scheme, "/admin/")
+
+    orders, fills = reviewer.locator("#orders-today"), reviewer.locator("#fills-today")
+    expect(orders.get_by_role("heading")).to_have_text("Orders today (UTC): 6")
+    expect(orders.get_by_role("link", name="Filled 2")).to_be_visible()
+    expect(orders.locator("rect")).to_have_count(4)
+    expect(fills.get_by_role("heading")).to_have_text("Fills today (UTC): 3")
+    expect(fills.get_by_role("link", name="sell 1")).to_be_visible()
+    shoot(reviewer, f"first-page-{scheme}")
+    orders.get_by_role("link", name="Filled 2").click()
+    expect(reviewer.locator("#result_list tbody tr")).to_have_count(2)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_story_of_a_bracket_and_its_badge(reviewer, notary, scheme):
+    entry, stop, target = bracket(order_ref="swing_0042")
+    entry = advance(advance(entry, "SENT"), "ACCEPTED")
+    entry = execute(entry, quantity=4)
+    notary.sign()
+    reviewer.set_viewport_size({"width": 1320, "height": 1400})
+    path = f"/admin/orders/order/{entry.pk}/change/"
+
+    in_scheme(reviewer, scheme, path)
+
+    expect(reviewer.locator(".badge-verified")).to_contain_text("Verified up to entry")
+    expect(reviewer.locator(".steps li")).to_have_count(4)
+    expect(reviewer.locator(".steps li").nth(1)).to_contain_text("ms later")
+    legs = reviewer.locator("section", has=reviewer.get_by_role("heading", name="All legs of the request"))
+    expect(legs.locator("tbody tr")).to_have_count(3)
+    expect(legs.locator("tr[aria-current]")).to_contain_text("(this one)")
+    for leg in (stop, target):
+        expect(legs.locator(f'a[href="/admin/orders/order/{leg.pk}/change/"]')).to_be_visible()
+    shoot(reviewer, f"order-{scheme}")
+
+    raw = reviewer.locator("#event-4 .raw-fields")
+    expect(raw).to_be_hidden()
+    reviewer.locator("#event-4 details.raw summary").focus()
+    reviewer.keyboard.press("Enter")
+    expect(raw).to_be_visible()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(
+            "UPDATE orders_orderevent SET actor = 'mallory' WHERE order_id = %s AND sequence = 4", [entry.pk]
+        )
+        cursor.execute("SET session_replication_role = origin")
+    reviewer.goto(path)
+    expect(reviewer.locator(".badge-broken")).to_be_visible()
+    expect(reviewer.get_by_role("alert")).to_contain_text("(order event): the record says something else now")
+    shoot(reviewer, f"order-broken-{scheme}")
+
+
+def test_a_text_from_right_to_left_turns_nothing_but_itself(reviewer):
+    reference = "\N{RIGHT-TO-LEFT OVERRIDE}\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}txt.exe"
+    order = advance(advance(order_in("RECEIVED", order_ref=reference), "SENT"), "REJECTED", reason=reference)
+
+    reviewer.goto(f"/admin/orders/order/{order.pk}/change/")
+
+    cell = reviewer.locator(".facts dd", has_text=reference).first
+    expect(cell).to_be_visible()
+    assert cell.evaluate("cell => getComputedStyle(cell).unicodeBidi") == "isolate"
+    words = reviewer.locator("#event-3 p", has_text=reference)
+    assert words.evaluate("text => getComputedStyle(text).unicodeBidi") == "isolate"
+    expect(reviewer.locator("pre").first).to_contain_text(r'"order_ref": "\u202e')
+    reviewer.set_viewport_size({"width": 1320, "height": 1400})
+    shoot(reviewer, "order-right-to-left")
+
+
+def test_an_export_is_a_file_and_stands_in_the_trail(reviewer):
+    order_in("FILLED", order_ref="=cmd()")
+    reviewer.goto("/admin/")
+
+    with reviewer.expect_download() as download:
+        reviewer.evaluate("location.href = '/api/v1/orders?format=csv'")
+
+    text = Path(download.value.path()).read_text()
+    assert download.value.suggested_filename == "orders.csv"
+    assert "'=cmd()" in text
+    assert Entry.objects.filter(chain="site", kind="export").count() == 1
+
+
 def test_a_hostile_reference_stays_text(reviewer):
     reference = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
     order = order_in("NEW", order_ref=reference)
@@ -354,10 +474,119 @@ def test_a_hostile_reference_stays_text(reviewer):
         assert "owned" not in reviewer.title()
 
 
+LISTS = sorted(model._meta.label_lower.replace(".", "/") for model in admin.site._registry)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_of_the_admin_does_what_its_policy_forbids(reviewer, theme):
+    """Every list and its filters, a row of each, the forms of users and groups."""
+    a_morning()
+    reviewer.emulate_media(color_scheme=theme)
+    user = User.objects.get(username="reviewer").pk
+    pages = [f"/admin/{name}/" for name in LISTS]
+    pages += ["/admin/auth/user/add/", f"/admin/auth/user/{user}/password/", "/admin/auth/group/add/"]
+    pages += [f"/admin/auth/user/{user}/delete/", "/admin/password_change/"]
+    pages.append(reverse("admin:orders_fleximport_import_statement"))
+
+    for path in pages:
+        reviewer.goto(path)
+        expect(reviewer.locator("html.dark")).to_have_count(1 if theme == "dark" else 0)
+        filters = reviewer.locator("#changelist a", has_text="Filters")
+        if filters.count():
+            filters.first.click()
+            expect(reviewer.locator("#changelist-filter")).to_be_visible()
+        first = reviewer.locator("#result_list tbody th a")
+        if first.count():
+            reviewer.goto(first.first.get_attribute("href"))
+            expect(reviewer.locator("#content-main")).to_be_visible()
+    shoot(reviewer, f"admin-last-{theme}")
+
+
+def test_a_script_that_gets_into_a_page_does_not_run(chromium, live_server):
+    """What a browser does under the admin's policy, however the script came in."""
+    context = chromium.new_context(base_url=live_server.url)
+    page = context.new_page()
+    policy = context.request.get("/admin/login/").headers["content-security-policy"]
+    hostile = "<title>safe</title><script>document.title = 'owned'</script><p onclick=\"document.title = 'owned'\">me"
+
+    def answer(headers):
+        page.route("**/hostile", lambda route: route.fulfill(content_type="text/html", body=hostile, headers=headers))
+        page.goto("/hostile")
+        page.get_by_text("me").click()
+        return page.title()
+
+    assert answer({}) == "owned"
+    assert answer({"Content-Security-Policy": policy}) == "safe"
+    context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_second_factor_is_set_up_and_asked_for(reviewer, theme):
+    reviewer.emulate_media(color_scheme=theme)
+    reviewer.goto("/admin/second-factor/enrol/")
+    expect(reviewer.locator(".qr-code svg")).to_be_visible()
+    shoot(reviewer, f"admin-second-factor-{theme}")
+    device = TOTPDevice.objects.get()
+    reviewer.get_by_label("Code").fill(f"{totp(device.bin_key):06d}")
+    reviewer.get_by_role("button", name="Use it from now on").click()
+    codes = reviewer.locator(".codes code")
+    expect(codes).to_have_count(10)
+    recovery = codes.first.inner_text()
+    shoot(reviewer, f"admin-recovery-codes-{theme}")
+
+    reviewer.context.clear_cookies()
+    reviewer.goto("/admin/")
+    reviewer.get_by_label("Username").fill("reviewer")
+    reviewer.get_by_label("Password").fill(PASSWORD)
+    reviewer.get_by_role("button", name="Log in").click()
+    reviewer.get_by_label("Code").fill(recovery)
+    reviewer.get_by_role("button", name="Go on").click()
+
+    expect(reviewer.get_by_role("heading", name="Broker session")).to_be_visible()
+
+
 def test_swagger_ui(page):
     page.goto("/docs")
 
     expect(page.locator(".swagger-ui .info .title")).to_contain_text("IBKR Order Gateway")
+
+
+def test_swagger_ui_sends_a_key(page, settings):
+    settings.API_AUTH = "keys"
+    session_row()
+    key, credential = key_register.create(name="notebook", grants={Scope.READ: ["*"]}, actor="SYSTEM")
+    page.goto("/docs")
+
+    page.get_by_role("button", name="Authorize").first.click()
+    page.get_by_label("auth-bearer-value").fill(credential.text)
+    page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply credentials").click()
+    page.screenshot(path="/tmp/auth.png")
+    page.get_by_role("button", name="Close").click()
+    page.locator("#operations-Orders_and_executions-executions, [id$='-executions']").first.click()
+    page.get_by_role("button", name="Try it out").click()
+    with page.expect_response("**/executions*") as heard:
+        page.get_by_role("button", name="Execute").click()
+
+    assert heard.value.status == 200
+    assert heard.value.request.header_value("authorization") == f"Bearer {credential.text}"
+    assert ApiKeyUse.objects.get().key == key
+
+
+def test_a_key_is_made_and_shown_once(reviewer):
+    reviewer.goto("/admin/accounts/apikey/")
+    reviewer.get_by_role("link", name="Create a key").click()
+    reviewer.get_by_label("Name").fill("notebook")
+    reviewer.get_by_label("May read in").fill("*")
+    reviewer.get_by_role("button", name="Create", exact=True).click()
+
+    secret = reviewer.locator("#secret").inner_text()
+    assert credentials.parse(secret).matches(ApiKey.objects.get().digest)
+    reviewer.get_by_role("link", name="To the key").click()
+    expect(reviewer.get_by_text("notebook").first).to_be_visible()
+    assert secret not in reviewer.content()
+    reviewer.get_by_role("link", name="Revoke").click()
+    reviewer.get_by_role("button", name="Revoke").click()
+    expect(reviewer.get_by_text("revoked", exact=True).first).to_be_visible()
 
 
 def test_redoc(page):

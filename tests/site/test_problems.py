@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.db import InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import Http404
+from django.test import RequestFactory
 from rest_framework.exceptions import ErrorDetail, NotFound, ParseError, Throttled, ValidationError
 
 from accounts.freshness import NoAccount, NoAccountYet, NotConnected
@@ -220,13 +221,42 @@ def test_pages_elsewhere_may_not_post(client, settings, headers, status):
 
 
 @pytest.mark.django_db
-def test_pages_elsewhere_may_ask_and_hear_nothing(client):
+@pytest.mark.parametrize("path", [*GETS, "/api/v1/orders"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 0),
+        ({"Sec-Fetch-Site": "none"}, 0),
+        ({"Host": "rebound.example"}, 400),
+        ({"Host": ""}, 400),
+    ],
+    ids=str,
+)
+def test_pages_elsewhere_may_not_ask_either(client, path, headers, status):
     session_row()
 
-    response = client.get("/executions", headers={"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"})
+    response = client.get(path, headers=headers)
 
-    assert response.status_code == 200
-    assert "Access-Control-Allow-Origin" not in response.headers
+    assert (response.status_code == status) == bool(status)
+    assert not [name for name in response.headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.django_db(transaction=True)  # a real request closes connections
+def test_a_request_without_a_host_is_refused():
+    from ibkr_site.wsgi import application
+
+    started = []
+    environ = RequestFactory().get("/account").META | {"SERVER_NAME": "127.0.0.1", "REMOTE_ADDR": "127.0.0.1"}
+    assert "HTTP_HOST" not in environ
+
+    body = b"".join(application(environ, lambda status, headers, *_: started.append(status)))
+
+    assert started == ["400 Bad Request"]
+    assert "ALLOWED_HOSTS" in json.loads(body)["detail"]
 
 
 @pytest.mark.django_db
@@ -262,11 +292,11 @@ def test_every_answer_says_which_money_it_is_about(client, settings, mode, path)
 
 
 def test_log_lines_name_the_request(client, caplog):
-    from ibkr_site.log_lines import UtcFormatter
+    from ibkr_site.log_lines import ConsoleFormatter
 
     lines = []
     handler = logging.Handler()
-    handler.emit = lambda record: lines.append(UtcFormatter().format(record))
+    handler.emit = lambda record: lines.append(ConsoleFormatter().format(record))
     logger = logging.getLogger("ibkr_site.request_context")
     logger.addHandler(handler)
     try:

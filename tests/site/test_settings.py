@@ -117,6 +117,11 @@ def test_a_file_of_variables_gives_way_to_the_environment(tmp_path):
         ({"IB_ACCOUNT": "U1"}, "IB_ACCOUNT=U1 is not a paper account (DU…) but TRADING_MODE is paper"),
         ({"PAPER_PORT": "4001"}, "PAPER_PORT=4001 is a live trading port"),
         ({"PAPER_ACCOUNTS": "DU1,U2"}, "PAPER_ACCOUNTS=U2 is not a paper account"),
+        ({"HOST": "0.0.0.0", "API_AUTH": "keys"}, "HOST=0.0.0.0 would have API keys sent in the clear"),
+        ({"API_AUTH": "none"}, "API_AUTH=none is unknown: use loopback or keys"),
+        ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES: 10.0.0.1/8 has host bits set: use an address or a"),
+        ({"THROTTLE_PER_KEY": "0.5"}, "THROTTLE_PER_KEY=0.5 must be 0, for no limit, or 1 to 100000 requests a second"),
+        ({"THROTTLE_BURST_SECONDS": "0"}, "THROTTLE_BURST_SECONDS=0 must lie between 1 and 3600"),
         ({"IB_PORT": "4001"}, "IB_PORT=4001 is a live trading port but TRADING_MODE is paper"),
         ({"PLACEMENT_WAIT_SECONDS": "60"}, "PLACEMENT_WAIT_SECONDS=60 must lie between 0 and ORDER_VALID_SECONDS=10"),
         ({"SNAPSHOT_SECONDS": "1"}, "SNAPSHOT_SECONDS=1 is too short: 10 or more"),
@@ -195,8 +200,50 @@ def test_what_only_this_machine_can_reach(host, loopback):
     assert checks.is_loopback(host) is loopback
 
 
-def test_an_open_network_can_be_trusted():
-    checks.refuse_open_network(host="0.0.0.0", trust_network=True)
+PAPER_ON_LOOPBACK = {
+    "host": "127.0.0.1",
+    "api_auth": "loopback",
+    "trust_network": False,
+    "https": False,
+    "trading_mode": "paper",
+}
+OUTSIDE = {"host": "0.0.0.0"}
+KEYS = {"api_auth": "keys"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"trading_mode": "live"},
+        KEYS,
+        OUTSIDE | {"trust_network": True},
+        OUTSIDE | KEYS | {"https": True},
+        OUTSIDE | KEYS | {"trust_network": True},
+        OUTSIDE | KEYS | {"https": True, "trading_mode": "live"},
+    ],
+    ids=str,
+)
+def test_networks_on_which_it_may_listen(changes):
+    checks.refuse_open_network(**PAPER_ON_LOOPBACK | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"api_auth": "none"}, "API_AUTH=none is unknown: use loopback or keys"),
+        (OUTSIDE, "place orders without a key: set API_AUTH=keys"),
+        (OUTSIDE | {"https": True}, "place orders without a key: set API_AUTH=keys"),
+        (OUTSIDE | {"trust_network": True, "trading_mode": "live"}, "trade real money without a key"),
+        (OUTSIDE | KEYS, "API keys sent in the clear"),
+    ],
+    ids=str,
+)
+def test_networks_on_which_it_may_not(changes, words):
+    with pytest.raises(ImproperlyConfigured, match=words) as refusal:
+        checks.refuse_open_network(**PAPER_ON_LOOPBACK | changes)
+
+    assert "\n" not in str(refusal.value)
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch):
@@ -267,3 +314,33 @@ def test_statements_that_could_not_be_read_are_refused(variables, named):
 
 def test_statements_that_can_be_read():
     checks.refuse_unreadable_statements(time_zone="Europe/Zurich", megabytes=1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "factor", "refused"),
+    [
+        ("paper", "optional", None),
+        ("paper", "required", None),
+        ("live", "required", None),
+        ("live", "optional", "ADMIN_SECOND_FACTOR=optional is refused with TRADING_MODE=live"),
+        ("paper", "off", "ADMIN_SECOND_FACTOR=off is unknown"),
+    ],
+)
+def test_real_money_is_behind_a_second_factor(mode, factor, refused):
+    if refused is None:
+        checks.refuse_weak_logins(trading_mode=mode, second_factor=factor)
+    else:
+        with pytest.raises(ImproperlyConfigured, match=refused):
+            checks.refuse_weak_logins(trading_mode=mode, second_factor=factor)
+
+
+@pytest.mark.parametrize(
+    ("idle", "lifetime", "fine"),
+    [(1800, 43200, True), (60, 60, True), (59, 100, False), (200, 100, False), (60, 700_000, False)],
+)
+def test_sessions_end(idle, lifetime, fine):
+    if fine:
+        checks.refuse_endless_sessions(idle=idle, lifetime=lifetime)
+    else:
+        with pytest.raises(ImproperlyConfigured, match=f"ADMIN_IDLE_SECONDS={idle}"):
+            checks.refuse_endless_sessions(idle=idle, lifetime=lifetime)

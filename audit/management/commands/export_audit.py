@@ -5,9 +5,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Max
 
 from audit import chain as chains
 from audit import exporting, keys, verify
+from audit.models import Entry
 from audit.moments import moment
 from audit.record import record_site
 from audit.signing import read_notes
@@ -17,7 +19,8 @@ class Command(BaseCommand):
     help = (
         "Write entries of the audit trail with the checkpoints that cover them, proofs and the public key into a new "
         f"directory. Who receives it checks it with {Path(verify.__file__).name} alone, one file that needs Python and "
-        "nothing else. An order can be shown without the entries of others. The export itself is written in the trail."
+        "nothing else. An order can be shown without the entries of others. That it was exported is written in the "
+        "trail first, and is not in the bundle."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,9 +40,14 @@ class Command(BaseCommand):
             subject=f"order:{options['order']}" if options["order"] is not None else "",
             since=options["since"],
             until=options["until"],
+            last=Entry.objects.aggregate(last=Max("id"))["last"],
         )
         if not selection.entries().exists():
             raise CommandError("there is nothing of that in the trail")
+        if directory.exists():
+            raise CommandError(f"{directory} exists already")
+        what = {name: str(options[name]) for name in ("account", "order", "since", "until") if options[name]}
+        record_site("export", actor, {"list": "audit trail", "asked": what})
         named = [options["checkpoint"]] if options["checkpoint"] else []
         files = named or [Path(sink[5:]) for sink in settings.AUDIT_SINKS if sink.startswith("file:")]
         try:
@@ -48,8 +56,6 @@ class Command(BaseCommand):
             bundle = exporting.write(directory, selection, checkpoints=signed, verifiers=verifiers)
         except (keys.KeyRefused, OSError) as error:
             raise CommandError(str(error)) from error
-        what = {name: str(options[name]) for name in ("account", "order", "since", "until") if options[name]}
-        record_site("export", actor, {"entries": bundle.entries, **what})
         self.stdout.write(
             f"{bundle.entries:,} entries in {directory}; check them with: python {verify.__file__} {directory}"
         )

@@ -4,31 +4,34 @@ import logging
 
 from django.conf import settings
 
+from accounts.access.callers import Caller
+from accounts.access.models import Scope
 from accounts.freshness import require_fresh
 from orders import intake, journal, outcomes, tasks, waiting
 from orders.api.guide import answers
 from orders.api.guide.answers import Answer
 from orders.doorbell import ring
 from orders.intake import Asked
-from orders.models import Order
+from orders.models import Order, OrderRequest
 from orders.outcomes import Outcome, Verdict
 
 log = logging.getLogger(__name__)
 
 
-def cancel(asked: Asked, *, perm_id: int) -> Answer:
-    """Cancel the order with that permanent id.
+def cancel(asked: Asked, *, perm_id: int, caller: Caller) -> Answer:
+    """Cancel the order with that permanent id. One in an account that is not the caller's is not there.
 
     Raises, with nothing persisted: NotConnected, OrderNotFound, NotOurs, KeyReused, KeyInProgress, Replay.
     """
     require_fresh(settings.GATEWAY_NAME)
-    request = intake.request_cancel(asked, perm_id=perm_id, client_id=settings.IB_CLIENT_ID)
+    within = caller.within(Scope.CANCEL, "account")
+    request = intake.request_cancel(asked, perm_id=perm_id, client_id=settings.IB_CLIENT_ID, within=within)
     order = request.cancels
     assert order is not None  # that is what request_cancel is for
     try:
         ring(tasks.cancel_order, order.pk)
         _wait(order)
-        answer = answers.to_cancel(conclude(order), perm_id=perm_id)
+        answer = answers.to_cancel(conclude(request, order), perm_id=perm_id)
         intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled, about=order)
     except Exception:
         log.exception("what became of request %s could not be read", request.pk)
@@ -36,10 +39,10 @@ def cancel(asked: Asked, *, perm_id: int) -> Answer:
     return answer
 
 
-def conclude(order: Order) -> Outcome:
+def conclude(request: OrderRequest, order: Order) -> Outcome:
     """The outcome of a cancellation that is waited for no longer: one that was not sent by now is taken back."""
     outcome = outcomes.of_cancel(order.pk)
-    if outcome.verdict is Verdict.PENDING and intake.withdraw_cancel(order.pk):
+    if outcome.verdict is Verdict.PENDING and intake.withdraw_cancel(order.pk, actor=request.actor):
         return outcomes.of_cancel(order.pk)
     return outcome
 

@@ -15,9 +15,9 @@ from django.http.request import RawPostDataException
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
+from accounts.access.callers import caller_of
 from orders.errors import InvalidKey
 from orders.intake import Asked
-from orders.vocabulary import Actor
 
 KEPT_BYTES = 16 * 1024
 KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")  # 1 to 255 printable characters of ASCII
@@ -29,13 +29,14 @@ def received(request: Request, *, fields: dict[str, Any] | None) -> Asked:
     A key that is none is left out: see `require_well_formed`.
     """
     body = read(request)
+    caller = caller_of(request)
     key = request.headers.get("Idempotency-Key")
     return Asked(
         endpoint=request.path.rstrip("/")[:40],
         body=_kept(body),
         body_digest=_digest(body, fields),
-        actor=Actor.API,
-        remote_address=request.META.get("REMOTE_ADDR", "")[:64],
+        actor=caller.actor,
+        remote_address=caller.address,
         request_id=request.headers.get("X-Request-Id", "")[:64],
         idempotency_key=key if key is not None and KEY.fullmatch(key) else None,
     )

@@ -20,7 +20,9 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import IsNull
 
-from accounts.freshness import NoAccountYet, chosen_account, standing
+from accounts.access.callers import Caller, account_for
+from accounts.access.models import Scope
+from accounts.freshness import NoAccountYet, standing
 from accounts.models import GatewaySession, Position
 from gateway import dialect
 from gateway.reports import SessionState
@@ -53,8 +55,11 @@ class Ledger:
     as_of: datetime
 
 
-def read(symbol: str = "") -> Ledger:
-    """The ledger of our account, connected or not; empty before the first connection. Raises: NoAccount."""
+def read(caller: Caller, symbol: str = "") -> Ledger:
+    """The ledger of the caller's account, connected or not; empty before the first connection.
+
+    Raises: NoAccount, NotGranted.
+    """
     found = standing(settings.GATEWAY_NAME)
     session = found.session
     if session is None:
@@ -64,7 +69,7 @@ def read(symbol: str = "") -> Ledger:
     state = SessionState.DISCONNECTED.value if stale else session.state
     as_of = session.heard_at or session.state_since
     try:
-        account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+        account = account_for(caller, Scope.READ, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
     except NoAccountYet:
         return Ledger(executions=[], session_state=state, as_of=as_of)
     return Ledger(executions=entries(account, session=session, symbol=symbol), session_state=state, as_of=as_of)

@@ -12,7 +12,9 @@ from decimal import Decimal
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
-from accounts.freshness import NotConnected, chosen_account, require_fresh
+from accounts.access.callers import Caller, account_for
+from accounts.access.models import Scope
+from accounts.freshness import NotConnected, require_fresh
 from accounts.models import GatewaySession
 from gateway import dialect
 from orders import tasks, waiting, wanted
@@ -47,10 +49,10 @@ class Listing:
     as_of: datetime
 
 
-def list_orders() -> Listing:
-    """Everybody's pending orders of our account. Raises: NotConnected, NoAccount."""
+def list_orders(caller: Caller) -> Listing:
+    """Everybody's pending orders of the caller's account. Raises: NotConnected, NoAccount, NotGranted."""
     require_fresh(settings.GATEWAY_NAME)
-    account = chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+    account = account_for(caller, Scope.READ, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
     as_of, perm_ids = _ask()
     acknowledged_since = OrderEvent.objects.filter(
         order=OuterRef("pk"), kind__in=(EventKind.ACCEPTED, EventKind.ADOPTED), recorded_at__gte=as_of

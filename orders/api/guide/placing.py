@@ -14,7 +14,9 @@ from typing import Any
 
 from django.conf import settings
 
-from accounts.freshness import Standing, chosen_account, standing
+from accounts.access.callers import Caller, account_for
+from accounts.access.models import Scope
+from accounts.freshness import Standing, standing
 from gateway.times import zone
 from orders import intake, kill_points, outcomes, tasks, waiting
 from orders.api.guide import answers
@@ -25,7 +27,7 @@ from orders.intake import Asked, Leg, Placement
 from orders.models import Order, OrderRequest
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
 from orders.schedule import last_midnight
-from orders.vocabulary import Actor, OrderType, Role, Side, TimeInForce
+from orders.vocabulary import OrderType, Role, Side, TimeInForce
 from orders.withdrawal import withdraw
 
 log = logging.getLogger(__name__)
@@ -34,15 +36,15 @@ log = logging.getLogger(__name__)
 AWAY_SECONDS = 1.5
 
 
-def place(asked: Asked, kind: str, terms: Mapping[str, Any]) -> Answer:
+def place(asked: Asked, kind: str, terms: Mapping[str, Any], *, caller: Caller) -> Answer:
     """Place what `terms`, the checked fields of a request, ask for. `kind`: limit, market, stop, bracket.
 
-    Raises, with nothing persisted: Paused, NoAccount, KeyReused, KeyInProgress, Replay.
+    Raises, with nothing persisted: Paused, NoAccount, NotGranted, KeyReused, KeyInProgress, Replay.
     """
     session = standing(settings.GATEWAY_NAME)
     refuse_while_paused(session.at)
     placement = Placement(
-        account=chosen_account(settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT),
+        account=account_for(caller, Scope.TRADE, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT),
         symbol=terms["symbol"],
         quantity=terms["quantity"],
         order_ref=terms.get("order_ref") or "",
@@ -88,7 +90,7 @@ def conclude(request: OrderRequest) -> Outcome:
     """The outcome of a placement that is waited for no longer: what nobody claimed by now is withdrawn."""
     outcome = outcomes.of_placement(request.pk)
     if outcome.verdict is Verdict.PENDING:
-        withdraw(request.pk, reason=CONNECTION_FAILED, actor=Actor.API)
+        withdraw(request.pk, reason=CONNECTION_FAILED, actor=request.actor)
         return outcomes.of_placement(request.pk)  # withdrawn; or claimed, or closed, in this very moment
     return outcome
 

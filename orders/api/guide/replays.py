@@ -32,5 +32,5 @@ def _as_of_now(request: OrderRequest) -> Answer:
     if request.cancels is not None:
         order = request.cancels
         assert order.perm_id is not None  # by which it was found
-        return answers.to_cancel(cancelling.conclude(order), perm_id=order.perm_id)
+        return answers.to_cancel(cancelling.conclude(request, order), perm_id=order.perm_id)
     return answers.to_placement(placing.conclude(request), kind=request.endpoint.rpartition("/")[2])

@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework.serializers import Serializer
 
 from accounts import headers
-from accounts.schema import AS_OF, NOT_CONNECTED, problems
+from accounts.schema import ACCESS, AS_OF, NOT_CONNECTED, problems
 from orders.api.guide.answers import GONE
 from orders.api.guide.serializers import (
     BracketOrderInput,
@@ -37,7 +37,7 @@ PAUSED = (
 )
 ALL_POSTS: tuple[Case, ...] = (
     ("400", "Not valid JSON", "The body is not valid JSON (line 1, column 2): Expecting property name."),
-    ("403", "From a page elsewhere", "This request comes from a page of another origin, which may not trade here."),
+    ("403", "From a page elsewhere", "This request comes from a page of another origin, which may not use this API."),
     ("409", "Still running", "The first request with this Idempotency-Key is still running; ask again in a moment"),
     ("413", "Too large", "The body is larger than 16384 bytes: send the fields of one order only."),
     ("415", "Not JSON", "Only JSON is read: send it with Content-Type: application/json, in UTF-8."),
@@ -91,7 +91,7 @@ def posted(
         tags=["Placing and cancelling"],
         parameters=POST_HEADERS,
         request=request,
-        responses={"200": OpenApiResponse(response, description="Done"), **problems(*cases, *ALL_POSTS)},
+        responses={"200": OpenApiResponse(response, description="Done"), **problems(*cases, *ALL_POSTS, *ACCESS)},
         examples=examples,
     )
 
@@ -191,7 +191,7 @@ ORDERS = extend_schema(
     "TWS included, as the broker lists them at this moment.",
     tags=["Orders and executions"],
     parameters=[AS_OF],
-    responses={"200": PendingOrdersOutput, **problems(NOT_CONNECTED)},
+    responses={"200": PendingOrdersOutput, **problems(NOT_CONNECTED, *ACCESS)},
     examples=[
         OpenApiExample(
             "A limit and a stop order",
@@ -244,7 +244,7 @@ EXECUTIONS = extend_schema(
     ],
     responses={
         "200": ExecutionsOutput,
-        **problems(("400", "Not a symbol", "symbol: Ensure this field has no more than 40 characters.")),
+        **problems(("400", "Not a symbol", "symbol: Ensure this field has no more than 40 characters."), *ACCESS),
     },
     examples=[
         OpenApiExample(

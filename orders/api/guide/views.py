@@ -12,6 +12,8 @@ from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from accounts import headers
+from accounts.access.callers import Caller, caller_of
+from accounts.access.models import Scope
 from orders import intake
 from orders.api.guide import cancelling, envelope, ledger, pending, placing, replays, schema
 from orders.api.guide.answers import Answer
@@ -53,7 +55,9 @@ class KeptRequests(GenericViewSet[Any]):
             if isinstance(exc, intake.Replay):
                 return rendered(replays.answer(exc, envelope.received(self.request, fields=self.fields)))
             response = super().handle_exception(exc)
-            if self.request.method == "POST" and response.status_code != 503:
+            # Who was not let in is counted (accounts.access.tally): a flood must not fill the record.
+            let_in = response.status_code != 503 and isinstance(self.request.auth, Caller)
+            if self.request.method == "POST" and let_in:
                 asked = envelope.received(self.request, fields=self.fields)
                 intake.refuse(asked, reason=response.data["detail"], status_code=response.status_code)
         except Error as error:
@@ -76,6 +80,10 @@ class OrderEntryViewSet(KeptRequests):
     def get_serializer_class(self) -> type[Serializer[Any]]:
         return self.serializer_classes[self.action_map["post"]]  # OPTIONS describes it too
 
+    @property
+    def scope(self) -> Scope:
+        return Scope.CANCEL if self.action_map["post"] == "cancel" else Scope.TRADE
+
     @schema.LIMIT
     def limit(self, request: Request) -> Response:
         return self._place(request)
@@ -95,11 +103,12 @@ class OrderEntryViewSet(KeptRequests):
     @schema.CANCEL
     def cancel(self, request: Request) -> Response:
         asked = self.asked(request)
-        return rendered(cancelling.cancel(asked, perm_id=self.checked()["perm_id"]))
+        perm_id = self.checked()["perm_id"]
+        return rendered(cancelling.cancel(asked, perm_id=perm_id, caller=caller_of(request)))
 
     def _place(self, request: Request) -> Response:
         asked = self.asked(request)
-        return rendered(placing.place(asked, self.action, self.checked()))
+        return rendered(placing.place(asked, self.action, self.checked(), caller=caller_of(request)))
 
 
 class PendingOrderViewSet(GenericViewSet[Any]):
@@ -109,7 +118,7 @@ class PendingOrderViewSet(GenericViewSet[Any]):
 
     @schema.ORDERS
     def list(self, request: Request) -> Response:
-        listing = pending.list_orders()
+        listing = pending.list_orders(caller_of(request))
         return Response(self.get_serializer(listing).data, headers=headers.as_of(listing.as_of))
 
 
@@ -122,7 +131,7 @@ class ExecutionViewSet(GenericViewSet[Any]):
     def list(self, request: Request) -> Response:
         query = ExecutionQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        found = ledger.read(query.validated_data.get("symbol", ""))
+        found = ledger.read(caller_of(request), query.validated_data.get("symbol", ""))
         facts = {**headers.as_of(found.as_of), headers.SESSION_STATE: found.session_state}
         return Response(self.get_serializer(found).data, headers=facts)
 

@@ -28,3 +28,11 @@ def requests(instant: datetime | None) -> QuerySet[OrderRequest]:
         answers = answers.filter(answered_at__lte=instant)
     orders = Order.objects.order_by("pk").only("pk", "request_id")
     return OrderRequest.objects.prefetch_related(Prefetch("answers", answers), Prefetch("orders", orders))
+
+
+def requests_within(accounts: frozenset[str] | None, *, actor: str) -> Q:
+    """Those of an actor, and those about orders in the accounts, whoever made them; all where the accounts are None."""
+    if accounts is None:
+        return Q()
+    placed = Order.objects.filter(request=OuterRef("pk"), account__in=sorted(accounts))
+    return Q(actor=actor) | Exists(placed) | Q(cancels__account__in=sorted(accounts))

@@ -11,7 +11,7 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 
-from accounts.schema import AS_OF
+from accounts.schema import ACCESS, AS_OF
 from orders.api.v1 import serializers
 from orders.api.v1.pages import MAX_LIMIT, TooSlow
 from orders.api.v1.serializers import Refusal
@@ -36,6 +36,8 @@ LIST_CASES: tuple[Case, ...] = (
     ("503", "Too slow", TooSlow.default_detail, "too_slow"),
     ("503", "Database away", "The database cannot be reached.", "database_away"),
 )
+ACCESS_CODES = {"401": "not_authenticated", "403": "permission_denied", "429": "throttled"}
+ACCESS_CASES: tuple[Case, ...] = tuple((*case, ACCESS_CODES[case[0]]) for case in ACCESS)
 AS_OF_DETAIL = OpenApiParameter(
     "as_of",
     OpenApiTypes.DATETIME,
@@ -88,7 +90,7 @@ def described(
         description=f"{description} {EXPORT}",
         tags=["Record"],
         parameters=[AS_OF, _format(name)],
-        responses=answers | refusals(*LIST_CASES),
+        responses=answers | refusals(*LIST_CASES, *ACCESS_CASES),
         examples=[
             # Of one row: the generator puts it on a page.
             OpenApiExample("A page", value=row, response_only=True, status_codes=["200"], media_type="application/json")
@@ -100,7 +102,7 @@ def described(
         description=f"One row of `/api/v1/{name}`.",
         tags=["Record"],
         parameters=[AS_OF, *detail_parameters],
-        responses={"200": detail_class, **refusals(absent, *LIST_CASES[1:2], *LIST_CASES[-2:])},
+        responses={"200": detail_class, **refusals(absent, *LIST_CASES[1:2], *LIST_CASES[-2:], *ACCESS_CASES)},
         examples=[OpenApiExample(f"One {one}", value=detail or row, response_only=True, status_codes=["200"])],
     )
     return extend_schema_view(list=listed, retrieve=retrieved)

@@ -1,10 +1,11 @@
-"""GET /api/v1/…: check what was asked, read the rows, render them. Nothing here writes."""
+"""GET /api/v1/…: check what was asked, read the rows, render them. Nothing here writes, but that an export is an entry
+in the site's chain before its first row leaves."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpResponseBase
 from rest_framework.exceptions import NotFound
 from rest_framework.renderers import BaseRenderer
@@ -14,18 +15,26 @@ from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from accounts import headers
+from accounts.access.callers import Caller, caller_of
+from accounts.access.models import Scope
 from accounts.models import AccountValue, BrokerAccount, Position
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
+from audit.access import origin
+from audit.record import record_site
 from orders import instants, knowledge
 from orders.api.v1 import exports, filters, rows, schema, serializers
 from orders.api.v1.pages import Pages, bounded, sort_of
 from orders.api.v1.parameters import BadParameter, refuse_unknown
 from orders.breaks.models import Break, BreakEvent
 from orders.models import Order, OrderEvent
+from orders.vocabulary import Actor
 
 
 class RecordViewSet(GenericViewSet[Any]):
-    """A list and a page per row. `sorts` are the times a list can be ordered by, the first being that of recording."""
+    """A list and a page per row. `sorts` are the times a list can be ordered by, the first being that of recording.
+
+    `account` is the column with the account that a row belongs to: the others' rows are not there.
+    """
 
     content_negotiation_class = exports.Formats
     filter_backends = (filters.StrictFilters,)
@@ -35,6 +44,7 @@ class RecordViewSet(GenericViewSet[Any]):
     detail_class: ClassVar[type[Serializer[Any]]]
     noun: ClassVar[str]  # plural
     sorts: ClassVar[tuple[str, ...]]
+    account: ClassVar[str] = "account"
     detail_parameters: ClassVar[Sequence[str]] = ()
     instant: datetime | None = None  # that was asked about, in lists
 
@@ -52,7 +62,7 @@ class RecordViewSet(GenericViewSet[Any]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with bounded() as now:
             self.instant = asked_instant(request, now=now)
-            found = self.filter_queryset(self.get_queryset())
+            found = self.filter_queryset(self.granted())
             if request.accepted_renderer.format != "json":
                 return self._export(request, found, now=now)
             page = self.shown(self.paginate_queryset(found) or [])
@@ -66,12 +76,19 @@ class RecordViewSet(GenericViewSet[Any]):
             facts = self.facts(self.get_object(), now=now)
             return Response(self.get_serializer(facts).data, headers=headers.as_of(self.instant or now))
 
+    def granted(self) -> QuerySet[Any]:
+        """The rows that are there for who asks."""
+        return self.get_queryset().filter(self.granted_to(caller_of(self.request)))
+
+    def granted_to(self, caller: Caller) -> Q:
+        return caller.within(Scope.READ, self.account)
+
     def facts(self, row: Any, *, now: datetime) -> Any:
         """What the page of a row shows."""
         return row
 
     def get_object(self) -> Any:
-        found = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        found = self.granted().filter(pk=self.kwargs["pk"]).first()
         if found is None:
             raise NotFound(f"There is no {self.noun.removesuffix('s')} {self.kwargs['pk']}.")
         return found
@@ -93,6 +110,9 @@ class RecordViewSet(GenericViewSet[Any]):
             shown=self.shown,
             name=self.noun,
         )
+        asked = {name: ",".join(request.query_params.getlist(name)) for name in request.query_params}
+        details = {"list": self.noun, "format": request.accepted_renderer.format, "asked": asked, **origin(request)}
+        record_site("export", Actor.API, details)
         return self._dated(response, now)
 
     def _dated(self, response: HttpResponseBase, now: datetime) -> HttpResponseBase:
@@ -128,10 +148,14 @@ class RequestRecordViewSet(RecordViewSet):
     def get_queryset(self) -> QuerySet[Any]:
         return rows.requests(self.instant)
 
+    def granted_to(self, caller: Caller) -> Q:
+        return rows.requests_within(caller.accounts(Scope.READ), actor=caller.actor)
+
 
 @schema.EVENTS
 class EventRecordViewSet(RecordViewSet):
     noun = "events"
+    account = "order__account"
     sorts = ("recorded_at",)
     filterset_class = filters.EventFilters
     list_class = serializers.EventRecord
@@ -157,6 +181,7 @@ class ExecutionRecordViewSet(RecordViewSet):
 @schema.ACCOUNTS
 class AccountRecordViewSet(RecordViewSet):
     noun = "accounts"
+    account = "pk"
     sorts = ("first_seen_at",)
     filterset_class = filters.AccountFilters
     list_class = serializers.AccountRecord

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from orders.models import Order
-from orders.refold import differences, stories
+from orders.refold import Replay, stories
 
 ORDERS_PER_REPORT = 10_000
 
@@ -26,10 +26,13 @@ class Command(BaseCommand):
         orders = Order.objects.filter(pk__in=options["order"]) if options["order"] else Order.objects.all()
         seen = told = broken = 0
         for order, rows in stories(orders):
-            found = differences(order, rows)
+            replay = Replay()
+            for row in rows:
+                replay.step(row)
+            found = replay.differences(order)
             for difference in found:
                 self.stdout.write(self.style.ERROR(f"order {order.pk}: {difference}"))
-            seen, told, broken = seen + 1, told + len(rows), broken + bool(found)
+            seen, told, broken = seen + 1, told + replay.sequence, broken + bool(found)
             if seen % ORDERS_PER_REPORT == 0 and options["verbosity"] > 0:
                 self.stdout.write(f"{seen:,} orders so far, up to {order.pk} ...")
         missing = len(set(options["order"])) - seen if options["order"] else 0

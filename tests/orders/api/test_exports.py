@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+from audit.models import Draft
 from orders import intake
 from orders.api.v1 import exports
 from orders.models import Execution, Order, OrderEvent, OrderRequest
@@ -179,3 +180,35 @@ def test_a_year_in_the_past_is_empty(export):
 
     assert export("/orders?format=jsonl&as_of=2025-01-01") == ""
     assert len(export("/orders?format=csv&as_of=2025-01-01").splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_export_stands_in_the_trail_before_its_first_row_leaves(client, form):
+    order_in("NEW")
+    Draft.objects.all().delete()
+
+    response = client.get(f"/api/v1/orders?symbol=AAPL&format={form}")
+
+    assert response.streaming
+    draft = Draft.objects.get()
+    assert (draft.chain, draft.kind) == ("site", "export")
+    said = json.loads(draft.facts)
+    assert said["actor"] == "api"
+    assert said["details"] == {
+        "list": "orders",
+        "format": form,
+        "asked": {"symbol": "AAPL", "format": form},
+        "address": "127.0.0.1",
+        "request_id": response["X-Request-Id"],
+    }
+    response.close()
+
+
+@pytest.mark.parametrize("query", ["format=csv&limit=5", "format=csv&nosuch=1", "format=xml", ""])
+def test_what_is_no_export_leaves_nothing_in_the_trail(client, query):
+    order_in("NEW")
+    Draft.objects.all().delete()
+
+    client.get(f"/api/v1/orders?{query}")
+
+    assert not Draft.objects.exists()

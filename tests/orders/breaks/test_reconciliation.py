@@ -1,5 +1,6 @@
 """A run from the questions to the register, over real rows; the broker is the fake of conftest."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
@@ -7,6 +8,7 @@ from decimal import Decimal as D
 import pytest
 from django.utils import timezone
 
+from audit.models import Draft
 from gateway.errors import QueryTimedOut
 from gateway.reports import ContractFacts, Query, SessionState
 from orders import exposure
@@ -398,6 +400,7 @@ def test_closing_a_position_counts_the_difference_in(reconcile, broker, desk):
 
     added = AnchoredHolding.objects.get(because=row)
     assert (added.quantity, added.security_type) == (5, "STK")
+    assert decisions_in_the_trail() == [{"break": row.pk, "kind": "POSITION", "reason": REASON}]
     row.refresh_from_db()
     assert row.gone_at is not None
     broker.list(positions=[position(D(31))])
@@ -414,6 +417,13 @@ def test_another_contract_of_the_same_name_is_another_position(reconcile, broker
     reconcile()
 
     assert open_breaks() == {("POSITION", "25", "26"), ("POSITION", "2", "1")}
+
+
+def decisions_in_the_trail():
+    """What the site's chain is about to hold of decisions of one person."""
+    told = [json.loads(draft.facts) for draft in Draft.objects.filter(chain="site", kind="decision")]
+    assert {facts["actor"] for facts in told} == {"user:ada"}
+    return [facts["details"] for facts in told]
 
 
 # A person says how an order ended
@@ -440,6 +450,7 @@ def test_an_ending_is_an_event_of_the_order(reconcile, missing, order, ending, s
     assert_history(order, f"received sent accepted {kind}")
     event = order.events.order_by("-sequence").first()
     assert (event.actor, event.request_id) == ("user:ada", "ada-1")
+    assert decisions_in_the_trail() == [{"break": missing.pk, "kind": "MISSING_AT_BROKER", "reason": REASON}]
     missing.refresh_from_db()
     assert not missing.is_open
     assert reconcile().open_breaks == 0

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.access.callers import local
 from orders import stamps
 from orders.api.guide import ledger
 from orders.models import Commission, Execution, Order
@@ -52,7 +53,7 @@ def test_an_execution_of_nobodys_order(bring):
 def test_it_is_in_the_ledger(bring):
     bring(of_trades(trade(orderReference="by hand")))
 
-    (entry,) = ledger.read().executions
+    (entry,) = ledger.read(local("127.0.0.1")).executions
     assert (entry.symbol, entry.qty, entry.source) == ("AAPL", 10, "flex")
     assert (entry.time, entry.order_id, entry.order_ref) == ("20260115 14:30:25", None, "by hand")
 
