@@ -95,7 +95,7 @@ MEANINGS = {
     AlarmKind.HALTED: Meaning(
         Severity.WARNING,
         True,
-        "Nothing is sent there until somebody resumes it, in the admin or with manage.py resume.",
+        "Nothing is sent there until somebody resumes it: in the admin, or with manage.py resume.",
     ),
     AlarmKind.AUTO_HALT: Meaning(
         Severity.CRITICAL, False, "An alarm should have halted trading and did not: press halt in the admin."

@@ -34,18 +34,18 @@ def watch() -> None:
 
 
 def _logged_in(sender: Any, request: HttpRequest | None, user: Any, **_: Any) -> None:
-    record_site("login", _actor(user), origin(request))
+    record_site("login", _actor(user), _origin(request))
 
 
 def _logged_out(sender: Any, request: HttpRequest | None, user: Any, **_: Any) -> None:
     if user is not None:
-        record_site("logout", _actor(user), origin(request))
+        record_site("logout", _actor(user), _origin(request))
 
 
 def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
     # What was typed as a name may be anything, a password too: as much of it as names have.
     name = str(credentials.get("username", ""))[:LONGEST_NAME]
-    record_site("login refused", "ANONYMOUS", {"name": _text(name), **origin(request)})
+    record_site("login refused", "ANONYMOUS", {"name": _text(name), **_origin(request)})
 
 
 def _saved(sender: type[Model], instance: Any, created: bool, update_fields: Any, raw: bool, **_: Any) -> None:
@@ -85,8 +85,7 @@ def _actor(user: Any) -> str:
     return _text(f"user:{user.get_username()}")
 
 
-def origin(request: HttpRequest | None) -> dict[str, str]:
-    """Where a request came from, as entries say it."""
+def _origin(request: HttpRequest | None) -> dict[str, str]:
     if request is None:
         return {}
     return {"address": request.META.get("REMOTE_ADDR", ""), "request_id": request.META.get("HTTP_X_REQUEST_ID", "")}

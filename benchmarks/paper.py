@@ -1,4 +1,4 @@
-"""Orders a second that the paper gateway takes from one client, and whether that stays so: `python -m benchmarks.paper`.
+"""Orders a second the paper gateway takes from one client, and whether that stays so: `python -m benchmarks.paper`.
 
 A gateway as a process with its ledger and its state on disk, the pace lifted; ib_insync's own bytes for limit orders,
 in turn resting and filled at once, in flights of a hundred of which each is sent when the one before it is answered.

@@ -1,13 +1,14 @@
-"""One thread that hands reports to the sink, in order, one at a time.
+"""One thread that hands reports to the sink, in order.
 
 Rules: a report is never dropped; a sink that raises loses that one report (logged whole) and nothing behind it; an
-answer is only called complete when every report since its question was put went through.
+answer is only called complete when every report since its question was put went through. What has piled up is offered
+together first: where that fails, each is handed over alone, so a sink must not mind to see a report twice.
 """
 
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from gateway.errors import QueryFailed
 from gateway.reports import Report
 
 log = logging.getLogger(__name__)
+
+MOST_TOGETHER = 200
 
 
 class _Item(NamedTuple):
@@ -26,8 +29,15 @@ class _Item(NamedTuple):
 class Delivery:
     """The queue between the session's loop and the sink, and the consumer thread behind it."""
 
-    def __init__(self, sink: Callable[[Report], None], *, name: str) -> None:
+    def __init__(
+        self,
+        sink: Callable[[Report], None],
+        *,
+        together: Callable[[Sequence[Report]], None] | None = None,
+        name: str,
+    ) -> None:
         self._sink = sink
+        self._together = together
         self._name = name
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -75,15 +85,44 @@ class Delivery:
         return True
 
     def _consume(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if item.applied is None:
-                self._hand_over(item.report)
-            elif self._failures != item.failures_before:
-                item.applied.set_exception(QueryFailed("a part of the answer could not be applied"))
-            elif self._hand_over(item.report):
-                item.applied.set_result(None)
+        over = False
+        while not over:
+            reports, end, over = self._take()
+            self._hand_over_all(reports)
+            if end is not None:
+                self._conclude(end)
+
+    def _take(self) -> tuple[list[Report], _Item | None, bool]:
+        """What has piled up: reports, the end marker behind them if one came, and whether that was the last of all."""
+        reports: list[Report] = []
+        item = self._queue.get()
+        while item is not None and item.applied is None:
+            reports.append(item.report)
+            if len(reports) == MOST_TOGETHER or self._queue.empty():
+                return reports, None, False
+            item = self._queue.get()
+        return reports, item, item is None
+
+    def _conclude(self, end: _Item) -> None:
+        assert end.applied is not None
+        if self._failures != end.failures_before:
+            end.applied.set_exception(QueryFailed("a part of the answer could not be applied"))
+        elif self._hand_over(end.report):
+            end.applied.set_result(None)
+        else:
+            end.applied.set_exception(QueryFailed("the end of the answer could not be applied"))
+
+    def _hand_over_all(self, reports: Sequence[Report]) -> None:
+        if len(reports) > 1 and self._together is not None:
+            try:
+                self._together(reports)
+            except Exception:
+                log.exception("%s: %d reports could not be applied together; each is alone", self._name, len(reports))
             else:
-                item.applied.set_exception(QueryFailed("the end of the answer could not be applied"))
+                self._handled += len(reports)
+                return
+        for report in reports:
+            self._hand_over(report)
 
     def _hand_over(self, report: Report) -> bool:
         self._handled += 1

@@ -37,8 +37,8 @@ class BrokerSession:
 
     `recover(session, connection)` is called in a thread of its own after each accepted connection and after each
     restored link; the session is READY once it returns, and connects anew if it raises. `sink(report)` is handed
-    every report. An empty `account` accepts any. Ids of questions start at `reports.FIRST_REQUEST_ID`, so order ids
-    are the dispatcher's alone.
+    every report, `together(reports)` first what has piled up. An empty `account` accepts any. Ids of questions start
+    at `reports.FIRST_REQUEST_ID`, so order ids are the dispatcher's alone.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class BrokerSession:
         account: str = "",
         name: str = "gateway",
         sink: Callable[[Report], None],
+        together: Callable[[Sequence[Report]], None] | None = None,
         recover: Callable[["BrokerSession", int], None],
         messages_per_second: int = pacing.LIMIT,
         timing: Timing | None = None,
@@ -57,7 +58,7 @@ class BrokerSession:
         self._name = name
         self._timing = timing or Timing()
         self._pacer = Pacer(limit=messages_per_second)
-        self._delivery = Delivery(sink, name=f"{name}-reports")
+        self._delivery = Delivery(sink, together=together, name=f"{name}-reports")
         self._asking = Asking(self._pacer, self._delivery, account=account, limit=self._timing.answer)
         self._keeper = Keeper(
             Endpoint(host, port, client_id),

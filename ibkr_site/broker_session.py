@@ -11,7 +11,8 @@ Rules
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 import psycopg
 from django.conf import settings
@@ -28,7 +29,7 @@ from gateway.errors import WrongAccount
 from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from ibkr_site import checks
-from orders import desk, holdings, kill_points, reconcile, reports, sweep
+from orders import desk, dispatch, holdings, kill_points, reconcile, reports, sweep
 from orders.breaks import reconciliation
 from orders.breaks.hearing import Hearing
 from orders.day import Day
@@ -113,8 +114,13 @@ class Owner:
         day = Day(gateway=settings.GATEWAY_NAME, epoch=epoch)
 
         def apply_and_hear(report: Report) -> None:
-            self._apply(report, book, day)
-            hearing.apply(report)  # behind it, so that our own book has what this report says
+            apply_and_hear_all([report])
+
+        def apply_and_hear_all(reports: Sequence[Report]) -> None:
+            for batch in batches(reports):
+                self._apply(batch, book, day)
+                for report in batch:
+                    hearing.apply(report)  # behind it, so that our own book has what this report says
 
         session = BrokerSession(
             host=settings.IB_HOST,
@@ -123,6 +129,7 @@ class Owner:
             account=settings.IB_ACCOUNT,
             name=settings.GATEWAY_NAME,
             sink=apply_and_hear,
+            together=apply_and_hear_all,
             recover=lambda asked, number: self._recover(asked, number, epoch),
             messages_per_second=settings.IB_MESSAGES_PER_SECOND,
         )
@@ -139,7 +146,10 @@ class Owner:
         def compare_books(own: desk.Desk) -> None:
             reconciliation.work(own, hearing)
 
-        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books)
+        def withdraw_halted(own: desk.Desk) -> None:  # in a thread of its own: it waits for no claim
+            dispatch.withdraw_halted(desk=own)
+
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, withdraw_halted)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores
@@ -172,22 +182,26 @@ class Owner:
                 connection.close()
         connection.close()
 
-    def _apply(self, report: Report, book: LiveBook, day: Day) -> None:
-        """Apply one report; waits out a database that is away."""
-        name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{book.epoch}/{report.connection}"
+    def _apply(self, batch: Sequence[Report], book: LiveBook, day: Day) -> None:
+        """Apply one report, or words on orders together; waits out a database that is away."""
+        first = batch[0]
+        name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{book.epoch}/{first.connection}"
         while True:
             try:
                 kill_points.reached("worker.report")
-                if day.gather(report, session=name):
+                if day.gather(first, session=name):
                     return  # a part of an answer, applied with the others before anything that comes after them
-                book.apply(report)
-                reports.apply_report(report, session=name, client_id=settings.IB_CLIENT_ID)
-                holdings.apply_report(report, gateway=settings.GATEWAY_NAME)
-                if isinstance(report, SessionChanged) and report.state is SessionState.DISCONNECTED:
+                if isinstance(first, reports.Word):
+                    reports.apply_words([word for word in batch if isinstance(word, reports.Word)], session=name)
+                    return
+                book.apply(first)
+                reports.apply_report(first, session=name, client_id=settings.IB_CLIENT_ID)
+                holdings.apply_report(first, gateway=settings.GATEWAY_NAME)
+                if isinstance(first, SessionChanged) and first.state is SessionState.DISCONNECTED:
                     connection.close()  # a session's last word, and maybe this thread's as well
                 return
             except (OperationalError, InterfaceError):
-                log.exception("the database is away; %s waits", type(report).__name__)
+                log.exception("the database is away; %s waits", type(first).__name__)
                 connection.close()
                 if self._stopping.wait(DATABASE_SECONDS):
                     raise
@@ -207,6 +221,20 @@ class Owner:
             raise WrongAccount(str(refusal)) from refusal
         finally:
             connection.close()
+
+
+def batches(heard: Sequence[Report]) -> Iterator[Sequence[Report]]:
+    """What is applied at a time: words on orders that follow each other on one connection, anything else alone."""
+
+    for connection_number, together in groupby(heard, key=_words_of):
+        if connection_number is None:
+            yield from ([report] for report in together)
+        else:
+            yield list(together)
+
+
+def _words_of(report: Report) -> int | None:
+    return report.connection if isinstance(report, reports.Word) else None
 
 
 def _begin_epoch() -> int:

@@ -12,6 +12,7 @@ from accounts import clock
 from accounts.diagnosis import diagnose
 from accounts.display import badge
 from accounts.freshness import standing_of
+from accounts.halts import stop_file, switch
 from accounts.history import GatewayStateChange
 from accounts.models import GatewaySession
 from alarms.models import OPEN as ALARMS_OPEN
@@ -28,7 +29,7 @@ LATEST = 10
 CHANGES = 5
 # What stands in the sidebar: (title, icon, model), in the order in which one reviews.
 SECTIONS = {
-    "Watch": [("Alarms", "notifications_active", "alarms.alarm")],
+    "Watch": [("Alarms", "notifications_active", "alarms.alarm"), ("Halts", "pan_tool", "accounts.halt")],
     "Orders": [
         ("Orders", "receipt_long", "orders.order"),
         ("Executions", "done_all", "orders.execution"),
@@ -65,6 +66,8 @@ def at_a_glance(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
         alarms = Alarm.objects.filter(ALARMS_OPEN).order_by("severity", "opened_at")
         context["alarms"] = alarms.filter(UNACKNOWLEDGED)[:SHOWN]
         context["count_alarms"] = alarms.count()
+    if request.user.has_perm("accounts.view_halt"):
+        context["halts"], context["halt_file"] = switch.active(), stop_file.found()
     if request.user.has_perm("accounts.view_gatewaysession"):
         context["gateway_sessions"] = [_session(row) for row in GatewaySession.objects.order_by("pk")]
         context["next_pause"] = settings.GATEWAY_CALENDAR.following(clock.database_now())
@@ -103,7 +106,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def trading_mode(request: HttpRequest) -> list[str]:
-    """Paper or live, on every page. Unfold's ENVIRONMENT."""
+    """Paper or live, and whether trading is halted, on every page. Unfold's ENVIRONMENT."""
+    if request.user.is_staff and switch.is_anything_halted():
+        return [f"Halted · {settings.TRADING_MODE} trading", "danger"]
     return ["Live trading", "danger"] if settings.TRADING_MODE == "live" else ["Paper trading", "info"]
 
 

@@ -15,6 +15,8 @@ from rest_framework.response import Response
 
 from accounts.diagnosis import ADVICE, CRITICAL_AFTER, Diagnosis, Finding, diagnose
 from accounts.freshness import standing
+from accounts.halts import stop_file, switch
+from accounts.halts.models import Scope
 from accounts.models import GatewaySession
 from alarms.models import OPEN as ALARMS_OPEN
 from alarms.models import UNACKNOWLEDGED, Alarm
@@ -51,12 +53,22 @@ class AlarmFacts(serializers.Serializer[Any]):
     kinds = serializers.DictField(child=serializers.IntegerField(), help_text="how many are open, by kind")
 
 
+class HaltFacts(serializers.Serializer[Any]):
+    """A halt that is on."""
+
+    scope = serializers.ChoiceField(Scope.values)
+    value = serializers.CharField(help_text="which account, symbol or key; empty: everything")
+    reason = serializers.CharField()
+    since = serializers.DateTimeField(source="halted_at")
+
+
 class ReadinessOutput(HealthOutput):
     database = serializers.CharField()
     session = SessionFacts(allow_null=True)
     in_doubt = serializers.IntegerField(help_text="orders of which it cannot be told whether the broker has them")
     breaks = serializers.IntegerField(help_text="differences from the broker's books that are open")
     alarms = AlarmFacts()
+    halts = HaltFacts(many=True, help_text="those that are on; the file is a reason of its own")
     hint = serializers.CharField(required=False, help_text="what a person should do; only while an order is in doubt")
 
 
@@ -69,6 +81,7 @@ class NotReadyOutput(ReadinessOutput):
     in_doubt = serializers.IntegerField(allow_null=True, help_text="null while the database is away")
     breaks = serializers.IntegerField(allow_null=True, help_text="null while the database is away")
     alarms = AlarmFacts(allow_null=True, help_text="null while the database is away")
+    halts = HaltFacts(many=True, allow_null=True, help_text="null while the database is away")
 
 
 @extend_schema(
@@ -107,6 +120,7 @@ SAMPLE = {
     "in_doubt": 0,
     "breaks": 0,
     "alarms": {"open": 1, "unacknowledged": 1, "kinds": {"DISCONNECTED": 1}},
+    "halts": [],
 }
 
 
@@ -128,14 +142,19 @@ def ready(request: Request) -> Response:
         in_doubt = Order.objects.filter(status=OrderStatus.IN_DOUBT).count()
         breaks = Break.objects.filter(OPEN).count()
         alarms = _alarms()
+        halts = list(switch.active())
     except Error as error:
         return _without_database(error)
     session = SessionFacts(found.session).data if found.session else None
     facts = {"database": "ok", "session": session, "in_doubt": in_doubt, "breaks": breaks, "alarms": alarms}
+    facts["halts"] = HaltFacts(halts, many=True).data
     if in_doubt:
         facts["hint"] = HINT
     diagnosis = diagnose(found, calendar=settings.GATEWAY_CALENDAR)
     reasons = [f"planned pause: {diagnosis.pause.reason}"] if diagnosis.pause else []
+    halted = stop_file.found() or next((halt.words for halt in halts if halt.scope == Scope.ALL), "")
+    if halted:
+        reasons.append(halted)
     if not found.fresh:
         reasons.append(f"broker session: {found.reason}")
     if not reasons:
@@ -184,5 +203,6 @@ def _without_database(error: Error) -> Response:
         "in_doubt": None,
         "breaks": None,
         "alarms": None,
+        "halts": None,
     }
     return Response(body, status=503)

@@ -22,6 +22,8 @@ from rest_framework.response import Response
 
 from accounts.access.callers import NotGranted
 from accounts.freshness import NoAccount, NoAccountYet, NotConnected
+from accounts.halts.switch import InvalidScope
+from alarms.notes import InvalidNote
 from ibkr_site.parsing import TooLarge
 from ibkr_site.request_context import current_request_id
 from orders.errors import (
@@ -58,6 +60,7 @@ TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int, str, str 
     (KeyInProgress, 409, "key_in_progress", None),
     (Overloaded, 503, "overloaded", None),
     (Paused, 503, "paused", None),
+    ((InvalidScope, InvalidNote), 400, BAD_REQUEST, None),
     (BrokenRecord, 500, "broken_record", None),
     (OrderError, 500, "order_error", None),
     ((OperationalError, InterfaceError), 503, "database_away", DATABASE_AWAY),

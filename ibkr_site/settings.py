@@ -132,6 +132,10 @@ ALARM_EMAIL_FROM = env("ALARM_EMAIL_FROM", default="ibkr-order-gateway@localhost
 checks.refuse_unreachable_alarms(
     webhook=ALARM_WEBHOOK_URL, email_to=ALARM_EMAIL_TO, email_url=env("EMAIL_URL", default="")
 )
+AUTO_HALT = env.list("AUTO_HALT", default=["DUPLICATE", "ORPHAN", "TRAIL", "DAILY_LOSS"])
+if AUTO_HALT == ["none"]:  # an empty variable counts as not set
+    AUTO_HALT = []
+HALT_FILE = Path(DATA_DIR, env("HALT_FILE", default="HALT"))
 _mail = env.email_url("EMAIL_URL", default="dummymail://")
 EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
 EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"] or "", _mail["EMAIL_PORT"] or 25
@@ -238,7 +242,7 @@ WHITENOISE_USE_FINDERS = True
 DATABASES = {
     "default": {
         **env.db_url_config(DATABASE_URL),
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "ibkr_site.postgres",
         # A thread keeps its connection: no pool to wait for, and what ends with its thread is closed with it.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,  # a restarted server costs a look, not a failed request
@@ -324,6 +328,7 @@ SPECTACULAR_SETTINGS = {
         "EventKindEnum": "orders.vocabulary.EventKind.choices",
         "ExecutionSourceEnum": "orders.vocabulary.ExecutionSource.values",
         "BreakSourceEnum": "orders.breaks.vocabulary.Source.choices",
+        "HaltScopeEnum": "accounts.halts.models.Scope.choices",
         "BreakKindEnum": "orders.breaks.vocabulary.BreakKind.choices",
         "BreakEventKindEnum": "orders.breaks.vocabulary.BreakEventKind.choices",
     },

@@ -12,6 +12,7 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilt
 
 from accounts.display import NOTHING, amount, moment
 from accounts.review import AccountFilter, DayFilter, RecordAdmin, SymbolFilter
+from orders import halt_review as _halts  # noqa: F401 - registers its pages
 from orders import latencies, presentation, proof, stamps, timeline
 from orders.breaks import admin as _breaks  # noqa: F401 - registers its pages
 from orders.decisions import DecidesDoubts

@@ -20,6 +20,14 @@ class Found:
         self._orders = list(orders.filter(about).order_by("pk"))
         self._by_stamp = {order.stamp: order for order in self._orders if order.stamp is not None}
 
+    def add(self, order: Order) -> None:
+        """One that was not on record when it was looked for."""
+        self._orders.append(order)
+
+    def named(self, perm_id: int) -> Order | None:
+        """The latest order of that permanent id, whoever's it is."""
+        return max((o for o in self._orders if o.perm_id == perm_id), key=lambda o: o.pk, default=None)
+
     def of(self, order_ref: str, perm_id: int, account: str) -> Order | None:
         _, stamp = stamps.split(order_ref)
         ours = self._by_stamp.get(stamp) if stamp is not None else None

@@ -7,18 +7,26 @@ Rules
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 
+from accounts.halts import switch
 from orders import events, exposure
 from orders.models import Order
 from orders.risk import checks
-from orders.risk.values import Decision, Ticket
+from orders.risk.values import HALT, Breach, Decision, Ticket
 from orders.schedule import last_midnight
 
 
-def at_intake(ticket: Ticket, *, day_began: datetime | None) -> Decision:
-    """Whether what is asked for may be placed. `day_began`: the gateway's last midnight; None: 24 hours ago."""
-    return checks.decide(ticket, *exposure.look(ticket, waiting=True, day_began=day_began))
+def at_intake(ticket: Ticket, *, actor: str, day_began: datetime | None) -> Decision:
+    """Whether what is asked for may be placed. `day_began`: the gateway's last midnight; None: 24 hours ago.
+
+    A halt speaks alone: while it lasts the limits do not matter.
+    """
+    decision = checks.decide(ticket, *exposure.look(ticket, waiting=True, day_began=day_began))
+    if halted := switch.reason_against(account=ticket.account, symbol=ticket.symbol, actor=actor):
+        return replace(decision, breaches=[Breach(limit=HALT, reason=halted)])
+    return decision
 
 
 def in_claim(orders: Sequence[Order], *, now: datetime, zone: tzinfo) -> Decision:

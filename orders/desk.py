@@ -1,13 +1,15 @@
-"""The desk: the broker session together with the right to use it.
+"""The desk: the broker session together with the right to use it, and what lies on it.
 
 There is at most one in a process, opened by the site's worker wiring once this process owns the client id, closed
 when it no longer does. Tasks find it here; a process without one decides nothing.
 """
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 
 from gateway.broker import Broker
+from gateway.tickets import Instrument
 from orders.errors import NotOwner
 
 
@@ -26,6 +28,14 @@ class Rounds:
         self.last = at - ready_since
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A request whose orders may be claimed: the contract is known, and the pacing tokens are taken."""
+
+    request_pk: int
+    instrument: Instrument
+
+
 @dataclass(slots=True, kw_only=True)
 class Desk:
     """`claiming` makes claim and write one step: order ids must go out ascending. `epoch` is the owner's number."""
@@ -37,7 +47,16 @@ class Desk:
     claiming: threading.Lock = field(default_factory=threading.Lock)
     syncing: threading.Lock = field(default_factory=threading.Lock)  # one sync of executions at a time
     rounds: Rounds = field(default_factory=Rounds)
+    ready: deque[Ready] = field(default_factory=deque)  # taken by whoever claims next
     uncommitted: set[int] = field(default_factory=set)  # requests whose claim failed in a way that may have committed
+
+    def take_ready(self) -> list[Ready]:
+        """All that is ready, the oldest request first; each once. For the holder of `claiming`."""
+        taken: dict[int, Ready] = {}
+        while self.ready:
+            one = self.ready.popleft()
+            taken[one.request_pk] = one
+        return sorted(taken.values(), key=lambda one: one.request_pk)
 
     def session(self, connection: int) -> str:
         """Where an event came from, as the trail names it."""

@@ -2,7 +2,8 @@
 
 Rules
 1. The claim is committed before the first byte leaves; from then on nothing sends that order again.
-2. Claim and write are one step per session (`desk.claiming`), so order ids go out ascending.
+2. Claim and write are one step per session (`desk.claiming`), so order ids go out ascending. Requests that are ready
+   at the same time are claimed in one transaction, one after the other, each as if it were alone.
 3. A failure that is certain to have sent nothing ends in NOT_PLACED. Any other leaves PENDING_NEW, which recovery
    resolves by asking. No path leads back to RECEIVED.
 4. Cancels are idempotent at the broker and may be repeated.
@@ -23,12 +24,14 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from accounts import clock
+from accounts.calendar import Pause
+from accounts.halts import stop_file, switch
 from accounts.models import GatewaySession
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
 from orders import clearance, events, journal, kill_points, stamps
-from orders.desk import Desk
+from orders.desk import Desk, Ready
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
 from orders.outcomes import CONNECTION_FAILED
@@ -40,6 +43,8 @@ log = logging.getLogger(__name__)
 
 QUALIFY_SECONDS = 5.0
 PACING_SECONDS = 5.0
+LOOK_HOLDS_SECONDS = 0.8  # with the way to the gateway less than the second that is promised
+LOOK_AGAIN_SECONDS = 0.2
 SILENCE_SECONDS = 4.0  # after one the session asks the time: four without a word are no answer
 # A recovery on the next connection may have doubted a claim that its own thread knows was never written.
 CLAIMED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
@@ -52,6 +57,16 @@ class Claim:
     orders: Sequence[Order]
     tickets: Sequence[OrderTicket]
     before: float
+    looked: float  # when halts were looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When claims are made, by this process's clock and the database's, and for which connection."""
+
+    monotonic: float
+    now: datetime
+    connection: int
 
 
 def submit(request_pk: int, *, desk: Desk) -> None:
@@ -70,10 +85,13 @@ def submit(request_pk: int, *, desk: Desk) -> None:
         # Nothing was claimed: the sweep comes back to these rows until they are no longer valid.
         log.warning("request %s is not sent yet: %s", request_pk, error)
         return
+    desk.ready.append(Ready(request_pk, instrument))
     with desk.claiming:
-        _close_uncommitted(desk)
-        kill_points.reached("worker.before_claim")
-        _claim_and_send(request_pk, instrument, desk=desk)
+        # Whoever was here before may have taken ours along.
+        if ready := desk.take_ready():
+            _close_uncommitted(desk)
+            kill_points.reached("worker.before_claim")
+            _claim_and_send(ready, desk=desk)
 
 
 def cancel(order_pk: int, *, desk: Desk) -> None:
@@ -163,6 +181,16 @@ def expire_unsent() -> None:
         withdraw(request_pk, reason="not sent before it lost its validity", actor=Actor.SYSTEM)
 
 
+def withdraw_halted(*, desk: Desk) -> None:
+    """Close the orders that wait where trading was halted meanwhile; whether the session is there or not."""
+    if not switch.is_anything_halted():
+        return
+    for request_pk in waiting_requests(desk=desk):
+        order = _waiting(request_pk).select_related("request").first()
+        if order is not None and (reason := _halted(order)):
+            withdraw(request_pk, reason=reason, actor=Actor.WORKER)
+
+
 def close_uncommitted(*, desk: Desk) -> None:
     """Close the claims that failed and were committed all the same: this process knows that it sent nothing."""
     with desk.claiming:
@@ -190,20 +218,28 @@ def _may_send(desk: Desk) -> bool:
     return status.state is SessionState.READY and heard is not None and heard < SILENCE_SECONDS
 
 
-def _claim_and_send(request_pk: int, instrument: Instrument, *, desk: Desk) -> None:
+def _claim_and_send(ready: Sequence[Ready], *, desk: Desk) -> None:
     connection_number = desk.broker.status().connection
     try:
-        claim = _claim(request_pk, instrument, desk=desk, connection_number=connection_number)
+        claims = _claim_all(ready, desk=desk, connection_number=connection_number)
     except DatabaseError:
         # The commit may or may not have happened. Nothing was sent, and nothing will be.
-        log.exception("the claim of request %s failed; nothing was sent", request_pk)
-        desk.uncommitted.add(request_pk)
+        requests = [one.request_pk for one in ready]
+        log.exception("the claim of requests %s failed; nothing was sent", requests)
+        desk.uncommitted.update(requests)
         return
-    if claim is None:
-        return
-    kill_points.reached("worker.claimed")
+    if claims:
+        kill_points.reached("worker.claimed")
+    for claim in claims:
+        _send(claim, desk=desk, connection_number=connection_number)
+
+
+def _send(claim: Claim, *, desk: Desk, connection_number: int) -> None:
+    request_pk = claim.orders[0].request_id
+    assert request_pk is not None
     try:
-        desk.broker.transmit(claim.tickets, connection=connection_number, before=claim.before)
+        before = min(claim.before, _not_halted_until(claim))
+        desk.broker.transmit(claim.tickets, connection=connection_number, before=before)
         kill_points.reached("worker.written")
     except NothingSent as error:
         log.warning("request %s was claimed and not sent: %s", request_pk, error)
@@ -215,42 +251,67 @@ def _claim_and_send(request_pk: int, instrument: Instrument, *, desk: Desk) -> N
         log.exception("request %s: the outcome of the write is unknown", request_pk)
 
 
-def _claim(request_pk: int, instrument: Instrument, *, desk: Desk, connection_number: int) -> Claim | None:
-    """Reserve ids and commit `sent` for every order of the request, or nothing when they may no longer be sent."""
+def _claim_all(ready: Sequence[Ready], *, desk: Desk, connection_number: int) -> list[Claim]:
+    """Commit the claims of all these requests, leaving out what may no longer be sent."""
     with transaction.atomic():
         session = GatewaySession.objects.select_for_update().get(pk=desk.gateway)
-        orders = list(Order.objects.filter(request_id=request_pk).order_by("pk").select_for_update())
-        if any(o.status != OrderStatus.RECEIVED or o.account.session_id != desk.gateway for o in orders):
-            return None
+        if session.epoch != desk.epoch:
+            return []
+        session.next_order_id = unclaimed = max(session.next_order_id, desk.broker.status().next_order_id)
+        orders = _locked([one.request_pk for one in ready])
         monotonic, now = time.monotonic(), clock.database_now()
-        valid_for = _valid_for(orders, now=now)
-        pause = settings.GATEWAY_CALENDAR.pause(now)
-        if pause is not None and pause.ends < now + valid_for:
-            return None  # they wait: the gateway is back while they are valid
-        if session.epoch != desk.epoch or valid_for <= timedelta(0):
-            return None
-        if pause is not None:
-            closed = [(order, events.NotPlaced(reason=pause.reason)) for order in orders]
-            journal.record_all(closed, origin=_origin(desk, orders[0]))
-            return None
-        decision = clearance.in_claim(orders, now=now, zone=desk.broker.status().time_zone)
-        if decision.breaches:
-            denied = [(order, clearance.denial(order, decision)) for order in orders]
-            journal.record_all(denied, origin=_origin(desk, orders[0]))
-            return None
-        first = max(session.next_order_id, desk.broker.status().next_order_id)
-        session.next_order_id = first + len(orders)
-        session.save(update_fields=["next_order_id"])
-        tickets = [_ticket(order, instrument, order_id=first + n, parent_id=first) for n, order in enumerate(orders)]
-        if len(tickets) > 1:  # a bracket leaves as one: only the last leg releases the group
-            tickets = [dataclasses.replace(t, transmit=t is tickets[-1]) for t in tickets]
-        sent = [
-            (order, _sent(order, ticket, decision, desk=desk, connection_number=connection_number, now=now))
-            for order, ticket in zip(orders, tickets, strict=True)
-        ]
-        journal.record_all(sent, origin=_origin(desk, orders[0], connection_number))
+        moment = Moment(monotonic=monotonic, now=now, connection=connection_number)
+        claims = [_claim(orders[one.request_pk], one.instrument, session, desk=desk, moment=moment) for one in ready]
+        if session.next_order_id > unclaimed:
+            session.save(update_fields=["next_order_id"])
         kill_points.reached("worker.claim_uncommitted")
-    return Claim(orders=orders, tickets=tickets, before=monotonic + valid_for.total_seconds())
+    return [claim for claim in claims if claim is not None]
+
+
+def _locked(request_pks: Sequence[int]) -> dict[int, list[Order]]:
+    """The orders of these requests, locked, with all that a claim looks at."""
+    found: dict[int, list[Order]] = {request_pk: [] for request_pk in request_pks}
+    rows = Order.objects.filter(request_id__in=request_pks).order_by("pk").select_related("account", "request")
+    for order in rows.select_for_update(of=("self",)):
+        assert order.request_id is not None
+        found[order.request_id].append(order)
+    return found
+
+
+def _claim(
+    orders: Sequence[Order], instrument: Instrument, session: GatewaySession, *, desk: Desk, moment: Moment
+) -> Claim | None:
+    """Reserve ids and write `sent` for every order of a request, or nothing when they may no longer be sent."""
+    if any(o.status != OrderStatus.RECEIVED or o.account.session_id != desk.gateway for o in orders):
+        return None
+    now, valid_for = moment.now, _valid_for(orders, now=moment.now)
+    pause = settings.GATEWAY_CALENDAR.pause(now)
+    if pause is not None and pause.ends < now + valid_for:
+        return None  # they wait: the gateway is back while they are valid
+    if valid_for <= timedelta(0):
+        return None
+    if reason := _refusal(orders, pause):
+        refused = [(order, events.NotPlaced(reason=reason)) for order in orders]
+        journal.record_all(refused, origin=_origin(desk, orders[0]), now=now)
+        return None
+    decision = clearance.in_claim(orders, now=now, zone=desk.broker.status().time_zone)
+    if decision.breaches:
+        denied = [(order, clearance.denial(order, decision)) for order in orders]
+        journal.record_all(denied, origin=_origin(desk, orders[0]), now=now)
+        return None
+    first = session.next_order_id
+    session.next_order_id = first + len(orders)
+    tickets = [_ticket(order, instrument, order_id=first + n, parent_id=first) for n, order in enumerate(orders)]
+    if len(tickets) > 1:  # a bracket leaves as one: only the last leg releases the group
+        tickets = [dataclasses.replace(t, transmit=t is tickets[-1]) for t in tickets]
+    sent = [
+        (order, _sent(order, ticket, decision, desk=desk, moment=moment))
+        for order, ticket in zip(orders, tickets, strict=True)
+    ]
+    # Written now, not with the others': what the next request is held against counts this one.
+    journal.record_all(sent, origin=_origin(desk, orders[0], moment.connection), now=now)
+    before = moment.monotonic + valid_for.total_seconds()
+    return Claim(orders=orders, tickets=tickets, before=before, looked=moment.monotonic)
 
 
 def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
@@ -260,6 +321,38 @@ def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
     if left and following is not None:
         left.append(following.begins - now)
     return min(left, default=timedelta(0))
+
+
+def _refusal(orders: Sequence[Order], pause: Pause | None) -> str:
+    """Why nothing may be sent now, whatever the limits; empty when it may."""
+    if halted := _halted(orders[0]):
+        return halted
+    return pause.reason if pause is not None else ""
+
+
+def _halted(order: Order) -> str:
+    actor = order.request.actor if order.request is not None else ""
+    return switch.reason_against(account=order.account_id, symbol=order.symbol, actor=actor)
+
+
+def _not_halted_until(claim: Claim) -> float:
+    """Until when what was claimed may be written, as far as halts go. Raises: NothingSent.
+
+    A halt waits for no claim. So a look at halts holds for less than a second, and one that is not of just now is
+    taken again: whatever stopped this process in between, nothing leaves a second after a halt was committed.
+    """
+    if text := stop_file.found():
+        raise NothingSent(text)
+    looked = claim.looked
+    if time.monotonic() - looked > LOOK_AGAIN_SECONDS:
+        looked = time.monotonic()
+        try:
+            text = _halted(claim.orders[0])
+        except DatabaseError as error:
+            raise NothingSent("whether trading is halted cannot be told") from error
+        if text:
+            raise NothingSent(text)
+    return looked + LOOK_HOLDS_SECONDS
 
 
 def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: int) -> OrderTicket:
@@ -279,19 +372,17 @@ def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: i
     )
 
 
-def _sent(
-    order: Order, ticket: OrderTicket, decision: Decision, *, desk: Desk, connection_number: int, now: datetime
-) -> events.Sent:
+def _sent(order: Order, ticket: OrderTicket, decision: Decision, *, desk: Desk, moment: Moment) -> events.Sent:
     assert order.stamp is not None
     return events.Sent(
         client_id=desk.client_id,
         broker_order_id=ticket.order_id,
-        connection=connection_number,
+        connection=moment.connection,
         epoch=desk.epoch,
         stamp=order.stamp,
         digest=hashlib.sha256(repr(ticket).encode()).hexdigest(),
         unexplained=unexplained(order.account_id, symbol=order.symbol, security_type=order.security_type),
-        trading_day=desk.broker.status().trading_day(now),
+        trading_day=desk.broker.status().trading_day(moment.now),
         limits=decision.payload(),
     )
 

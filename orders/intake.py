@@ -70,8 +70,8 @@ class Placement:
     day_began: datetime | None = None  # the gateway's last midnight
 
 
-def place(asked: Asked, placement: Placement) -> OrderRequest:
-    """Persist the request and its orders; DENIED ones when a limit speaks against them.
+def place(asked: Asked, placement: Placement) -> list[Order]:
+    """Persist the request and its orders, which are returned; DENIED ones when a halt or a limit speaks against them.
 
     Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
     """
@@ -79,17 +79,17 @@ def place(asked: Asked, placement: Placement) -> OrderRequest:
     ticket = Ticket(
         account=placement.account, symbol=placement.symbol, quantity=placement.quantity, legs=placement.legs
     )
-    decision = clearance.at_intake(ticket, day_began=placement.day_began)
+    decision = clearance.at_intake(ticket, actor=asked.actor, day_began=placement.day_began)
     try:
         with transaction.atomic():
             request = _persist(asked)
-            valid_until = request.received_at + placement.valid_for  # one moment for all legs
-            for leg in placement.legs:
-                _receive(request, placement, leg, decision=decision, valid_until=valid_until)
+            draft = journal.Draft(now=request.received_at)  # one moment for all legs
+            orders = [_receive(request, placement, leg, decision=decision, draft=draft) for leg in placement.legs]
+            draft.write()
             kill_points.reached("web.in_transaction")
     except IntegrityError:
         raise _seen_before(asked) from None
-    return request
+    return orders
 
 
 def request_cancel(asked: Asked, *, perm_id: int, client_id: int, within: Q | None = None) -> OrderRequest:
@@ -244,7 +244,7 @@ def refuse_overload(messages: int) -> None:
 
 
 def _receive(
-    request: OrderRequest, placement: Placement, leg: Leg, *, decision: Decision, valid_until: datetime
+    request: OrderRequest, placement: Placement, leg: Leg, *, decision: Decision, draft: journal.Draft
 ) -> Order:
     terms = {
         "request": request,
@@ -257,7 +257,7 @@ def _receive(
         "order_ref": placement.order_ref,
         "stamp": stamps.new_stamp(),
         "received_at": request.received_at,
-        "valid_until": valid_until,
+        "valid_until": request.received_at + placement.valid_for,
     }
     asked: dict[str, Any] = {
         "quantity": placement.quantity,
@@ -266,4 +266,4 @@ def _receive(
         "limits": decision.payload(),
     }
     event = events.Denied(**asked, reason=decision.reason) if decision.breaches else events.Received(**asked)
-    return journal.open_order(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))
+    return draft.open(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))

@@ -6,7 +6,7 @@ Rules
 2. The lifecycle table decides. An event of our own that it refuses raises; a report of the broker that it refuses is
    kept as UNEXPECTED with the raw message and changes nothing.
 3. Who acted is always said. Waiting requests are woken after the commit, in a statement of its own: a NOTIFY inside
-   the transaction would make commits queue for a database-wide lock.
+   the transaction would make commits queue for a database-wide lock. Nobody is woken for what only goes on.
 4. When it was recorded is said by the database's clock: those of the processes may differ by anything.
 5. Each event goes into the audit trail in the same transaction.
 """
@@ -25,6 +25,8 @@ from orders.models import STATE_COLUMNS, Order, OrderEvent
 from orders.vocabulary import Actor, OrderStatus
 
 CHANNEL = "order_changed"  # payload: a topic
+# With these a wait is not over: the next event is what is waited for.
+GOES_ON = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +41,10 @@ class Origin:
 
 def open_order(terms: Mapping[str, Any], event: events.Event, *, origin: Origin) -> Order:
     """Insert an order with its first event. `terms` are the fixed columns of `models.Order`."""
-    state = lifecycle.fold(None, event)
+    draft = Draft()
+    order = draft.open(terms, event, origin=origin)
     with transaction.atomic():
-        columns = {name: getattr(state, name) for name in STATE_COLUMNS}
-        now = clock.database_now()
-        order = Order(**{"received_at": now, **terms, **columns})
-        order.save(force_insert=True)
-        row = _event_row(order, event, before=None, after=state.status, origin=origin, now=now)
-        row.save(force_insert=True)
-        trail.append_events([row])
+        draft.write()
     return order
 
 
@@ -67,9 +64,9 @@ def record(
     return order
 
 
-def record_all(changes: Iterable[tuple[Order, events.Event]], *, origin: Origin) -> None:
-    """Append events to rows that the caller has locked, all or none."""
-    draft = Draft()
+def record_all(changes: Iterable[tuple[Order, events.Event]], *, origin: Origin, now: datetime | None = None) -> None:
+    """Append events to rows that the caller has locked, all or none. `now`: the database's clock, if just read."""
+    draft = Draft(now=now)
     for order, event in changes:
         draft.add(order, event, origin=origin)
     draft.write()
@@ -77,12 +74,24 @@ def record_all(changes: Iterable[tuple[Order, events.Event]], *, origin: Origin)
 
 class Draft:
     """Events of rows that the caller has locked: each is folded into its row's value at once, so that the next can
-    rest on it, and all are written together. Takes any number for one row; a row is to be one value throughout."""
+    rest on it, and all are written together. Takes any number for one row; a row is to be one value throughout.
+    `now`: what the database's clock said, where the caller has just read it."""
 
-    def __init__(self) -> None:
-        self._now: datetime | None = None
+    def __init__(self, *, now: datetime | None = None) -> None:
+        self._now = now
+        self._opened: list[Order] = []
         self._events: list[OrderEvent] = []
         self._changed: dict[int, tuple[Order, set[str]]] = {}
+
+    def open(self, terms: Mapping[str, Any], event: events.Event, *, origin: Origin) -> Order:
+        """An order that is inserted together with its first event. `terms` are the fixed columns of `models.Order`."""
+        state = lifecycle.fold(None, event)
+        now = self._moment()
+        columns = {name: getattr(state, name) for name in STATE_COLUMNS}
+        order = Order(**{"received_at": now, **terms, **columns})
+        self._opened.append(order)
+        self._events.append(_event_row(order, event, before=None, after=state.status, origin=origin, now=now))
+        return order
 
     def add(self, order: Order, event: events.Event, *, origin: Origin) -> None:
         """Raises: IllegalTransition, as `record`."""
@@ -94,7 +103,6 @@ class Draft:
                 raise
             event = events.Unexpected(refused=event.kind, status=before.status, details=event.payload())
             after = lifecycle.fold(before, event)
-        self._now = self._now or clock.database_now()
         _, changed = self._changed.setdefault(order.pk, (order, {"last_sequence"}))
         for name in STATE_COLUMNS:
             if getattr(before, name) != getattr(after, name):
@@ -102,19 +110,26 @@ class Draft:
                 changed.add(name)
         order.last_sequence += 1
         self._events.append(
-            _event_row(order, event, before=before.status, after=after.status, origin=origin, now=self._now)
+            _event_row(order, event, before=before.status, after=after.status, origin=origin, now=self._moment())
         )
 
     def write(self) -> None:
-        """Write events, then rows, all or none."""
+        """Write new orders, events, then rows; all or none, in the transaction of the caller, who holds the locks."""
         if not self._events:
             return
-        with transaction.atomic():
-            trail.append_events(OrderEvent.objects.bulk_create(self._events))
-            for order, changed in self._changed.values():
-                order.save(update_fields=changed)
-            topics = {topic(order) for order, _ in self._changed.values()}
+        if not connection.in_atomic_block:
+            raise transaction.TransactionManagementError("the journal is written in a transaction of its caller's")
+        Order.objects.bulk_create(self._opened)
+        trail.append_events(OrderEvent.objects.bulk_create(self._events))
+        for order, changed in self._changed.values():
+            order.save(update_fields=changed)
+        topics = {topic(order) for order, _ in self._changed.values() if order.status not in GOES_ON}
+        if topics:
             transaction.on_commit(lambda: wake(*topics))
+
+    def _moment(self) -> datetime:
+        self._now = self._now or clock.database_now()
+        return self._now
 
 
 def replay(order: Order) -> lifecycle.OrderState:

@@ -6,10 +6,13 @@ Rules
 3. An error never cancels. The table in gateway.error_codes says what it does; most only leave a note.
 4. Orders without our stamp are adopted: the trail is of the account, not only of this API.
 5. Applying a report twice, or an old one late, changes nothing.
+6. What is said of orders at work comes in floods, most of it no news: it is looked at in batches (`apply_words`).
 """
 
 import logging
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Protocol
 
 from django.db import transaction
 
@@ -29,15 +32,38 @@ from gateway.reports import (
 )
 from orders import attribution, events, fills, journal, stamps, trail, wanted
 from orders.models import Order
+from orders.sheet import Overtaken, Sheet
 from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus
 
 log = logging.getLogger(__name__)
 
+Word = OpenOrderReport | OrderStatusReport
+MOST_ATTEMPTS = 10  # at deciding what others change at the same time
 UNACKNOWLEDGED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 # Errors after which the broker is asked what is true: a refusal is confirmed, a contradiction looked into.
 ASKED = frozenset({Effect.REJECTS, Effect.REJECTED, Effect.CANCEL_REFUSED, Effect.RECOVER})
 # Statuses that a listing among the working orders proves wrong.
 DISPROVED_BY_LISTING = UNACKNOWLEDGED | {OrderStatus.NOT_PLACED, OrderStatus.REJECTED}
+
+
+class Notes(Protocol):
+    """Where the events go that reports lead to."""
+
+    def note(self, order: Order, event: events.Event, *, origin: journal.Origin) -> None:
+        """Take the event down; the order is from here on as it leaves it."""
+
+
+class AtOnce:
+    """Each event into the record as it comes."""
+
+    def note(self, order: Order, event: events.Event, *, origin: journal.Origin) -> None:
+        recorded = journal.record(order.pk, event, origin=origin)
+        assert recorded is not None  # whatever its status was
+        for column in Order._meta.concrete_fields:
+            setattr(order, column.attname, getattr(recorded, column.attname))
+
+
+AT_ONCE = AtOnce()
 
 
 def apply_report(report: Report, *, session: str, client_id: int) -> None:
@@ -47,10 +73,8 @@ def apply_report(report: Report, *, session: str, client_id: int) -> None:
     """
     origin = journal.Origin(actor=Actor.BROKER, session=session, raw=report.raw)
     match report:
-        case OpenOrderReport():
-            _open_order(report, origin)
-        case OrderStatusReport():
-            _order_status(report, origin)
+        case OpenOrderReport() | OrderStatusReport():
+            apply_words([report], session=session)
         case CompletedOrderReport():
             apply_completed(report, order_of(report), session=session)
         case ExecutionReport():
@@ -61,29 +85,56 @@ def apply_report(report: Report, *, session: str, client_id: int) -> None:
             _error(report, origin, client_id)
 
 
+def apply_words(words: Sequence[Word], *, session: str) -> None:
+    """Record what open orders and statuses say, in their order; hardly more queries for many than for one."""
+    for left in reversed(range(MOST_ATTEMPTS)):
+        sheet = Sheet((_reference(word), word.perm_id) for word in words)
+        for word in words:
+            origin = journal.Origin(actor=Actor.BROKER, session=session, raw=word.raw)
+            if isinstance(word, OpenOrderReport):
+                _open_order(word, origin, sheet)
+            else:
+                _order_status(word, origin, sheet)
+        try:
+            sheet.write()
+        except Overtaken:
+            if not left:
+                raise
+        else:
+            break
+
+
+def _reference(word: Word) -> str:
+    return word.order_ref if isinstance(word, OpenOrderReport) else ""
+
+
 def order_of(report: OpenOrderReport | CompletedOrderReport) -> Order | None:
     return attribution.find(report.order_ref, report.perm_id, report.account)
 
 
-def _open_order(report: OpenOrderReport, origin: journal.Origin) -> None:
-    order = order_of(report)
+def _open_order(report: OpenOrderReport, origin: journal.Origin, sheet: Sheet) -> None:
+    order = sheet.found.of(report.order_ref, report.perm_id, report.account)
     if order is None:
-        _adopt(report, origin, client_id=report.client_id, broker_order_id=report.order_id)
+        adopted = _adopt(report, origin, client_id=report.client_id, broker_order_id=report.order_id)
+        if adopted is not None:
+            sheet.found.add(adopted)
         return
-    _restate(order, report, origin)
+    _restate(order, report, origin, sheet)
     if _is_other_claim(order, report):
-        _note_once(order, "our stamp came back under another order id", origin)
+        remark = events.ErrorReported(code=0, text="our stamp came back under another order id")
+        if not sheet.has(order, remark):
+            _note_once(order, remark, origin, sheet)
     elif report.perm_id > 0 and report.status in dialect.WORKING_STATUSES | {dialect.FILLED_STATUS}:
-        _acknowledge(order, report.perm_id, report.status, origin)
+        _acknowledge(order, report.perm_id, report.status, origin, sheet)
     else:
-        _status(order, report.status, origin, perm_id=report.perm_id)
+        _status(order, report.status, origin, sheet, perm_id=report.perm_id)
 
 
-def _order_status(report: OrderStatusReport, origin: journal.Origin) -> None:
+def _order_status(report: OrderStatusReport, origin: journal.Origin, sheet: Sheet) -> None:
     # No orderRef here: only a permanent id that we already know names an order beyond doubt.
-    order = Order.objects.filter(perm_id=report.perm_id).order_by("-pk").first() if report.perm_id > 0 else None
+    order = sheet.found.named(report.perm_id) if report.perm_id > 0 else None
     if order is not None:
-        _status(order, report.status, origin, why_held=report.why_held)
+        _status(order, report.status, origin, sheet, why_held=report.why_held)
 
 
 def apply_completed(report: CompletedOrderReport, order: Order | None, *, session: str) -> Order | None:
@@ -92,9 +143,9 @@ def apply_completed(report: CompletedOrderReport, order: Order | None, *, sessio
     if order is None:
         return _adopt(report, origin, client_id=None, broker_order_id=None)
     if report.status == dialect.FILLED_STATUS:
-        _acknowledge(order, report.perm_id, report.status, origin)
+        _acknowledge(order, report.perm_id, report.status, origin, AT_ONCE)
     else:
-        _status(order, report.status, origin, perm_id=report.perm_id, reason=report.completed_status)
+        _status(order, report.status, origin, AT_ONCE, perm_id=report.perm_id, reason=report.completed_status)
     return order
 
 
@@ -109,18 +160,18 @@ def _error(report: ErrorReport, origin: journal.Origin, client_id: int) -> None:
         wanted.day(order.account.session_id)
     unanswered = status in UNACKNOWLEDGED and order.perm_id is None
     if (effect is Effect.REJECTS and unanswered) or (effect is Effect.REJECTED and _may_be_rejected(order)):
-        _note(order, events.Rejected(reason=report.text, code=report.code), origin)
+        AT_ONCE.note(order, events.Rejected(reason=report.text, code=report.code), origin=origin)
     elif effect is Effect.CANCEL_CONFIRMED and status is OrderStatus.IN_DOUBT and order.perm_id is None:
         # A leg that recovery cancelled unseen: its Cancelled status comes under a permId we never learnt.
-        _note(order, events.Canceled(broker_status="Cancelled", reason=report.text), origin)
+        AT_ONCE.note(order, events.Canceled(broker_status="Cancelled", reason=report.text), origin=origin)
     elif (
         effect is Effect.CANCEL_REFUSED
         and status is OrderStatus.PENDING_CANCEL
         and "PendingCancel" not in (order.broker_status, report.text.rpartition("state: ")[2].rstrip("."))
     ):
-        _note(order, events.CancelRejected(reason=report.text, code=report.code), origin)
+        AT_ONCE.note(order, events.CancelRejected(reason=report.text, code=report.code), origin=origin)
     else:
-        _note(order, events.ErrorReported(code=report.code, text=report.text), origin)
+        AT_ONCE.note(order, events.ErrorReported(code=report.code, text=report.text), origin=origin)
 
 
 def _may_be_rejected(order: Order) -> bool:
@@ -139,22 +190,23 @@ def _is_other_claim(order: Order, report: OpenOrderReport) -> bool:
     return order.stamp is not None and None not in ours and ours != (report.client_id, report.order_id)
 
 
-def _acknowledge(order: Order, perm_id: int, broker_status: str, origin: journal.Origin) -> None:
+def _acknowledge(order: Order, perm_id: int, broker_status: str, origin: journal.Origin, notes: Notes) -> None:
     fills_came_first = order.perm_id is None or not order.broker_status
     revived = broker_status in dialect.WORKING_STATUSES and _ended_by_a_person(order)
     disproved = order.status in DISPROVED_BY_LISTING or revived
     if disproved or (fills_came_first and order.status in (OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)):
         if order.status not in UNACKNOWLEDGED and disproved:
             _alarm(AlarmKind.DISPROVED, order, f"{order} was held to be {order.status} and is at the broker")
-        _note(order, events.Accepted(perm_id=perm_id, broker_status=broker_status), origin)
+        notes.note(order, events.Accepted(perm_id=perm_id, broker_status=broker_status), origin=origin)
     else:
-        _status(order, broker_status, origin, perm_id=perm_id)
+        _status(order, broker_status, origin, notes, perm_id=perm_id)
 
 
 def _status(
     order: Order,
     broker_status: str,
     origin: journal.Origin,
+    notes: Notes,
     *,
     perm_id: int | None = None,
     why_held: str = "",
@@ -170,17 +222,18 @@ def _status(
         return  # a repeated or overtaken message about a life that is over
     else:
         event = events.StatusReported(broker_status=broker_status, perm_id=perm_id or None, why_held=why_held)
-    _note(order, event, origin)
+    notes.note(order, event, origin=origin)
 
 
-def _restate(order: Order, report: OpenOrderReport, origin: journal.Origin) -> None:
+def _restate(order: Order, report: OpenOrderReport, origin: journal.Origin, notes: Notes) -> None:
     """Note terms that the broker holds differently: changed by hand, or by the broker."""
     quantity, limit_price, stop_price = said = terms(report)
     listed = report.status in dialect.WORKING_STATUSES
     at_rest_or_unknown = order.status in FINAL | UNACKNOWLEDGED
     if not listed or at_rest_or_unknown or said == (order.quantity, order.limit_price, order.stop_price):
         return
-    _note(order, events.Restated(quantity=quantity, limit_price=limit_price, stop_price=stop_price), origin)
+    restated = events.Restated(quantity=quantity, limit_price=limit_price, stop_price=stop_price)
+    notes.note(order, restated, origin=origin)
 
 
 def terms(report: OpenOrderReport) -> tuple[Decimal, Decimal | None, Decimal | None]:
@@ -244,7 +297,7 @@ def _stamped_and_not_ours(
         return
     text = f"the broker has a second order with this one's stamp, permId {report.perm_id}; it is kept beside this one"
     _alarm(AlarmKind.DUPLICATE, ours, f"{ours}: {text}")
-    _note_once(ours, text, origin)
+    _note_once(ours, events.ErrorReported(code=0, text=text), origin, AT_ONCE)
 
 
 def _alarm(kind: AlarmKind, order: Order, text: str) -> None:
@@ -259,14 +312,7 @@ def _adopted_status(broker_status: str) -> OrderStatus:
     return OrderStatus.NEW if broker_status in dialect.WORKING_STATUSES else OrderStatus.REJECTED
 
 
-def _note_once(order: Order, text: str, origin: journal.Origin) -> None:
+def _note_once(order: Order, remark: events.ErrorReported, origin: journal.Origin, notes: Notes) -> None:
     """Keep a remark of our own, which every list of orders would otherwise repeat."""
-    if not order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code=0, payload__text=text).exists():
-        _note(order, events.ErrorReported(code=0, text=text), origin)
-
-
-def _note(order: Order, event: events.Event, origin: journal.Origin) -> None:
-    recorded = journal.record(order.pk, event, origin=origin)
-    assert recorded is not None  # whatever its status was
-    for column in Order._meta.concrete_fields:
-        setattr(order, column.attname, getattr(recorded, column.attname))
+    if not order.events.filter(kind=EventKind.ERROR_REPORTED, payload__code=0, payload__text=remark.text).exists():
+        notes.note(order, remark, origin=origin)

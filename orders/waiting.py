@@ -70,14 +70,24 @@ listener = Listener()
 
 
 def until(
-    look: Callable[[], T], *, key: str, done: Callable[[T], bool], seconds: float, poll: float = POLL_SECONDS
+    look: Callable[[], T],
+    *,
+    key: str,
+    done: Callable[[T], bool],
+    seconds: float,
+    poll: float = POLL_SECONDS,
+    begin: Callable[[], None] | None = None,
 ) -> T:
     """Look again on every notification of `key`, until `done` says so or the time is up; the last look either way.
 
-    `poll`: seconds after which to look without one.
+    `poll`: seconds after which to look without one. `begin` sets going what is waited for, so that nothing of it can
+    be missed and nothing is to be seen before the first notification.
     """
     deadline = time.monotonic() + seconds
     with listener.waiter(key) as event:
+        if begin is not None:
+            begin()
+            event.wait(min(poll, seconds))
         while True:
             event.clear()
             seen = look()

@@ -10,7 +10,8 @@ from accounts.limits.values import Limits, plain
 from orders.vocabulary import Side
 
 NOTHING = Decimal(0)
-IB_WORKING_ORDERS = "ib_working_orders"  # the one limit that is not ours
+# What is said like a breach of a limit, and no limit of ours.
+IB_WORKING_ORDERS, HALT = "ib_working_orders", "halt"
 HOW_TO_SET = "manage.py limits set, or Limits in the admin"
 
 
@@ -100,8 +101,8 @@ class Decision:
     def reason(self) -> str:
         """Everything that speaks against it in one line; empty when nothing does."""
         said = "; ".join(breach.reason for breach in self.breaches)
-        if all(breach.limit == IB_WORKING_ORDERS for breach in self.breaches):
-            return said  # nobody here can change that one
+        if all(breach.limit in (IB_WORKING_ORDERS, HALT) for breach in self.breaches):
+            return said
         whose = self.limits.account or "all accounts"
         return f"{said} (limits of {whose}, version {self.limits.version}: {HOW_TO_SET})"
 

@@ -23,6 +23,7 @@ import psycopg
 import redis
 from psycopg.rows import dict_row
 
+from audit.note import Checkpoint
 from ibkr_site import embedded, stack
 from ibkr_site.supervisor import Program, tethered
 from tests.faults import record
@@ -41,6 +42,7 @@ WORKERS = ("worker-a", "worker-b")
 ENVIRONMENT = {
     "ENV_FILE": "",
     "IB_ACCOUNT": OURS,
+    "AUTO_HALT": "none",  # one case's second order at the broker must not stop the next one
     "IB_CLIENT_ID": str(CLIENT_ID),
     "SETTLE_SECONDS": "2",
     "EXECUTION_SYNC_SECONDS": "2",
@@ -150,6 +152,7 @@ class House:
         self.gateway_port, self.web_port = free_port(), free_port()
         self.proxy = Proxy(self.gateway_port)
         self.verified_until: datetime | None = None  # by the database's clock
+        self.signed: dict[Path, Checkpoint] = {}  # what the notary left, as far as it was read
         self.database_ahead = timedelta()  # of the gateway's clock, while a test moves it
         self.base = f"http://127.0.0.1:{self.web_port}"
         self.ledger_path = directory / "paper" / "ledger.jsonl"
@@ -167,6 +170,7 @@ class House:
             "REDIS_KEY_PREFIX": "",
             "IB_PORT": str(self.proxy.port),
             "KILL_POINTS": str(self.kill_points),
+            "AUDIT_SINKS": f"directory:{directory / 'signed'}",
         }
         worker = [sys.executable, "-m", "celery", "-A", "ibkr_site"]
         self.parts = {

@@ -7,6 +7,7 @@ import time
 from tests.faults import proxy as wire
 from tests.faults.house import WORKERS, Run
 from tests.faults.table import NOT_PLACED, PLACED, UNKNOWN, Fault, each, endure
+from tests.walks.house import until
 
 
 def at(point: str, instruction: str = "kill"):
@@ -58,14 +59,18 @@ def lock_lost(run: Run) -> None:
     run.house.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
 
 
-def while_busy(disturb, *, count: int = 40, after: float = 0.4):
-    """Many orders at once, and something happens in the middle of them."""
+def while_busy(disturb, *, count: int = 40, after: int = 5):
+    """Many orders at once, and something happens when the first of them are on record."""
 
     def load(run: Run) -> None:
-        timer = threading.Timer(after, disturb, [run])
-        timer.start()
+        def disturb_when_busy() -> None:
+            until(lambda: len(run.house.rows("SELECT id FROM orders_order WHERE id > %s", run.orders_from)) >= after)
+            disturb(run)
+
+        disturbing = threading.Thread(target=disturb_when_busy)
+        disturbing.start()
         run.together(count, lambda _: run.client.limit())
-        timer.join()
+        disturbing.join()
 
     return load
 

@@ -233,7 +233,7 @@ class Days:
             time_in_force=TimeInForce.GTC if good_till_cancel else TimeInForce.DAY,
         )
         what = placement(leg, symbol=symbol, quantity=Decimal(quantity), valid_for=valid_for)
-        return intake.place(asked(), what).orders.get()
+        return intake.place(asked(), what)[0]
 
 
 # What has to be true at the end

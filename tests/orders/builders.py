@@ -72,7 +72,7 @@ def placement(*legs: intake.Leg, **changes) -> intake.Placement:
 def placed(*legs: intake.Leg, **changes) -> list[Order]:
     """Orders just received, in the order of their legs."""
     session_row()
-    request = intake.place(asked(), placement(*legs, **changes))
+    request = intake.place(asked(), placement(*legs, **changes))[0].request
     return list(request.orders.order_by("pk"))
 
 

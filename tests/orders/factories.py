@@ -125,7 +125,7 @@ def place(
         valid_for=valid_for,
     )
     body = {"symbol": symbol, "action": legs[0].side, "quantity": float(placement.quantity), "order_ref": order_ref}
-    return intake.place(request or asked(body), placement)
+    return intake.place(request or asked(body), placement)[0].request
 
 
 def bracket(**terms: Any) -> list[Order]:

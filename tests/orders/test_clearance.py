@@ -225,7 +225,7 @@ def test_twenty_at_once_do_not_pass_together(desk, broker, limits):
 
     def ask(_):
         try:
-            return intake.place(asked(), placement(LIMIT)).pk
+            return intake.place(asked(), placement(LIMIT))[0].request_id
         finally:
             connection.close()
 

@@ -78,7 +78,7 @@ def again(key, **changes):
 
 def test_key_again_after_the_answer():
     session_row()
-    request = intake.place(asked(idempotency_key="k"), placement())
+    request = intake.place(asked(idempotency_key="k"), placement())[0].request
     intake.answer(request, status_code=200, body={"permId": 1})
 
     with pytest.raises(intake.Replay) as replay:

@@ -217,6 +217,7 @@ def test_review_of_an_order(reviewer, notary):
     page.keyboard.press("Enter")
     expect(rows).to_have_count(1)
 
+    page.set_viewport_size({"width": 1320, "height": 1600})
     rows.get_by_role("link").first.click()
     expect(page.locator(".timeline > li")).to_have_count(5)
     raw = page.locator("#event-4 .raw-fields")
@@ -224,7 +225,6 @@ def test_review_of_an_order(reviewer, notary):
     page.locator("#event-4").get_by_text("The broker's message: execDetails (11)").click()
     expect(raw).to_be_visible()
     expect(raw).to_contain_text(order.executions.order_by("pk").first().exec_id)
-    page.set_viewport_size({"width": 1320, "height": 1250})
     shoot(page, "admin-order")
 
 
@@ -560,7 +560,6 @@ def test_swagger_ui_sends_a_key(page, settings):
     page.get_by_role("button", name="Authorize").first.click()
     page.get_by_label("auth-bearer-value").fill(credential.text)
     page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply credentials").click()
-    page.screenshot(path="/tmp/auth.png")
     page.get_by_role("button", name="Close").click()
     page.locator("#operations-Orders_and_executions-executions, [id$='-executions']").first.click()
     page.get_by_role("button", name="Try it out").click()

@@ -97,7 +97,7 @@ def test_alarms_are_counted_and_are_no_reason(client):
     session_row()
     for subject in ("order:1", "order:2"):
         raise_alarm(AlarmKind.IN_DOUBT, subject, text="it cannot be told")
-    raise_alarm(AlarmKind.DUPLICATE, "order:3", text="two of them")
+    raise_alarm(AlarmKind.DISPROVED, "order:3", text="it works there")
     raise_alarm(AlarmKind.BREAK, "break:1", text="differs")
     clear(AlarmKind.BREAK, "break:1")
     acknowledge(Alarm.objects.earliest("pk").pk, note="looking", actor="user:ada", request_id="")
@@ -105,7 +105,7 @@ def test_alarms_are_counted_and_are_no_reason(client):
     response = client.get("/health/ready")
 
     assert response.status_code == 200
-    alarms = {"open": 3, "unacknowledged": 2, "kinds": {"DUPLICATE": 1, "IN_DOUBT": 2}}
+    alarms = {"open": 3, "unacknowledged": 2, "kinds": {"DISPROVED": 1, "IN_DOUBT": 2}}
     assert response.json()["alarms"] == alarms
 
 

@@ -88,6 +88,7 @@ class House:
             "PORT": str(self.port),
             "IB_PORT": str(self.gateway.port),
             "IB_ACCOUNT": OURS,
+            "AUTO_HALT": "none",  # what one walk breaks must not stop the next
             "EXECUTION_SYNC_SECONDS": "2",
             "EXECUTION_SYNC_REST_SECONDS": "2",
         }

@@ -8,7 +8,7 @@ Rules
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,10 +24,10 @@ from orders.api.guide.answers import Answer
 from orders.doorbell import ring
 from orders.errors import Paused
 from orders.intake import Asked, Leg, Placement
-from orders.models import Order, OrderRequest
+from orders.models import OrderRequest
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
 from orders.schedule import last_midnight
-from orders.vocabulary import OrderType, Role, Side, TimeInForce
+from orders.vocabulary import OrderStatus, OrderType, Role, Side, TimeInForce
 from orders.withdrawal import withdraw
 
 log = logging.getLogger(__name__)
@@ -53,18 +53,18 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any], *, caller: Caller) 
         day_began=_day_began(session),
     )
     kill_points.reached("web.before_insert")
-    request = intake.place(asked, placement)
-    orders: Sequence[Order] = ()
+    orders = intake.place(asked, placement)
+    request = orders[0].request
+    assert request is not None  # that of `asked`
     try:
         kill_points.reached("web.committed")
-        orders = list(request.orders.order_by("pk"))
-        ring(tasks.submit_order, request.pk)
         seconds = (
             settings.PLACEMENT_WAIT_SECONDS if session.fresh else min(AWAY_SECONDS, settings.PLACEMENT_WAIT_SECONDS)
         )
-        _wait(request, seconds=seconds)
+        denied = any(order.status == OrderStatus.DENIED for order in orders)
+        seen = outcomes.of_placement(request.pk) if denied else _submit_and_wait(request, seconds=seconds)
         kill_points.reached("web.acknowledged")
-        answer = answers.to_placement(conclude(request), kind=kind)
+        answer = answers.to_placement(conclude(request, seen), kind=kind)
         intake.answer(
             request, status_code=answer.status_code, body=answer.body, settled=answer.settled, about=orders[0]
         )
@@ -86,9 +86,12 @@ def refuse_while_paused(now: datetime) -> None:
         raise Paused(pause.reason, retry_after=math.ceil((pause.ends - now).total_seconds()))
 
 
-def conclude(request: OrderRequest) -> Outcome:
-    """The outcome of a placement that is waited for no longer: what nobody claimed by now is withdrawn."""
-    outcome = outcomes.of_placement(request.pk)
+def conclude(request: OrderRequest, seen: Outcome | None = None) -> Outcome:
+    """The outcome of a placement that is waited for no longer: what nobody claimed by now is withdrawn.
+
+    `seen`: the outcome where it has just been looked at.
+    """
+    outcome = seen or outcomes.of_placement(request.pk)
     if outcome.verdict is Verdict.PENDING:
         withdraw(request.pk, reason=CONNECTION_FAILED, actor=request.actor)
         return outcomes.of_placement(request.pk)  # withdrawn; or claimed, or closed, in this very moment
@@ -130,10 +133,11 @@ def _bracket(side: Side, terms: Mapping[str, Any]) -> list[Leg]:
     return [entry, stop_loss, take_profit]
 
 
-def _wait(request: OrderRequest, *, seconds: float) -> None:
-    waiting.until(
+def _submit_and_wait(request: OrderRequest, *, seconds: float) -> Outcome:
+    return waiting.until(
         lambda: outcomes.of_placement(request.pk),
         key=f"request {request.pk}",
         done=lambda seen: seen.verdict is not Verdict.PENDING,
         seconds=seconds,
+        begin=lambda: ring(tasks.submit_order, request.pk),
     )

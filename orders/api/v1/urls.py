@@ -3,6 +3,7 @@
 from django.urls import URLPattern, re_path
 
 from orders.api.v1 import views
+from orders.api.v1.halts import HaltViewSet
 
 NUMBER = "[0-9]+"
 
@@ -23,4 +24,5 @@ urlpatterns = [
     *_paths(views.AccountRecordViewSet, pk="[A-Za-z0-9]+"),
     *_paths(views.SnapshotRecordViewSet),
     *_paths(views.BreakRecordViewSet),
+    re_path(r"^halts/?$", HaltViewSet.as_view({"get": "list", "post": "create"}), name="halts"),
 ]

@@ -19,7 +19,6 @@ from accounts.access.callers import Caller, caller_of
 from accounts.access.models import Scope
 from accounts.models import AccountValue, BrokerAccount, Position
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
-from audit.access import origin
 from audit.record import record_site
 from orders import instants, knowledge
 from orders.api.v1 import exports, filters, rows, schema, serializers
@@ -27,7 +26,6 @@ from orders.api.v1.pages import Pages, bounded, sort_of
 from orders.api.v1.parameters import BadParameter, refuse_unknown
 from orders.breaks.models import Break, BreakEvent
 from orders.models import Order, OrderEvent
-from orders.vocabulary import Actor
 
 
 class RecordViewSet(GenericViewSet[Any]):
@@ -111,8 +109,9 @@ class RecordViewSet(GenericViewSet[Any]):
             name=self.noun,
         )
         asked = {name: ",".join(request.query_params.getlist(name)) for name in request.query_params}
-        details = {"list": self.noun, "format": request.accepted_renderer.format, "asked": asked, **origin(request)}
-        record_site("export", Actor.API, details)
+        caller, file = caller_of(request), request.accepted_renderer.format
+        origin = {"address": caller.address, "request_id": request.headers["X-Request-Id"]}
+        record_site("export", caller.actor, {"list": self.noun, "format": file, "asked": asked, **origin})
         return self._dated(response, now)
 
     def _dated(self, response: HttpResponseBase, now: datetime) -> HttpResponseBase:

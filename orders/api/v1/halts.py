@@ -1,0 +1,105 @@
+"""GET and POST /api/v1/halts: what is halted, and halting. Resuming is done in the admin, or by command."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.halts import switch
+from accounts.halts.models import Halt, HaltedOrder, Scope
+from alarms.notes import LONGEST_NOTE, SHORTEST_NOTE
+from orders import recall
+from orders.vocabulary import Actor
+
+
+class HaltInput(serializers.Serializer[Any]):
+    scope = serializers.ChoiceField(Scope.choices)
+    value = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=80, help_text="which account, symbol or key"
+    )
+    reason = serializers.CharField(min_length=SHORTEST_NOTE, max_length=LONGEST_NOTE)
+    cancel = serializers.BooleanField(
+        required=False, default=False, help_text="ask for the cancellation of what works at the broker as well"
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(self.initial_data) - set(self.fields))
+        if unknown:
+            raise serializers.ValidationError({unknown[0]: "This field is unknown."})
+        return attrs
+
+
+class RecalledOutput(serializers.ModelSerializer[HaltedOrder]):
+    """`problem`: why the cancellation of the order could not be asked for; empty when it was."""
+
+    class Meta:
+        model = HaltedOrder
+        fields = ("order", "problem")
+
+
+class HaltOutput(serializers.ModelSerializer[Halt]):
+    """A halt that is on."""
+
+    orders = RecalledOutput(many=True, help_text="those whose cancellation was to be asked for with it")
+
+    class Meta:
+        model = Halt
+        fields = ("id", "scope", "value", "reason", "halted_by", "halted_at", "orders")
+
+
+SAMPLE = {
+    "id": 1,
+    "scope": "SYMBOL",
+    "value": "AAPL",
+    "reason": "the strategy sends what it should not",
+    "halted_by": "api",
+    "halted_at": "2024-01-15T14:30:25.123456Z",
+    "orders": [{"order": 12, "problem": ""}],
+}
+ASKED = {"scope": "SYMBOL", "value": "AAPL", "reason": "the strategy sends what it should not", "cancel": True}
+
+
+class HaltViewSet(GenericViewSet[Any]):
+    queryset = Halt.objects.all()
+    pagination_class = None
+    filter_backends = ()
+
+    def get_serializer_class(self) -> type[serializers.Serializer[Any]]:
+        return HaltInput if self.action == "create" else HaltOutput
+
+    @extend_schema(
+        operation_id="list_halts",
+        summary="What is halted",
+        tags=["Halts"],
+        responses=HaltOutput(many=True),
+        examples=[OpenApiExample("One symbol", value=[SAMPLE], response_only=True)],
+    )
+    def list(self, request: Request) -> Response:
+        """The halts that are on, the oldest first. Not the file: GET /health/ready tells of it."""
+        return Response(HaltOutput(switch.active().prefetch_related("orders"), many=True).data)
+
+    @extend_schema(
+        operation_id="halt",
+        summary="Halt trading",
+        tags=["Halts"],
+        request=HaltInput,
+        responses={"201": HaltOutput},
+        examples=[
+            OpenApiExample("One symbol", value=ASKED, request_only=True),
+            OpenApiExample("Halted", value=SAMPLE, response_only=True),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """From this answer on nothing is sent within the scope. Where it is halted already, that halt is answered."""
+        wanted = HaltInput(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        given, request_id = wanted.validated_data, request.headers.get("X-Request-Id", "")
+        halt = switch.halt(
+            Scope(given["scope"]), given["value"], reason=given["reason"], actor=Actor.API, request_id=request_id
+        )
+        if given["cancel"]:
+            recall.recall(halt, actor=Actor.API, request_id=request_id)
+        return Response(HaltOutput(halt).data, status=201)
