@@ -85,6 +85,13 @@ def old_claim_after_reconnect() -> None:
     BrokerSession.transmit = patient
 
 
+def deaf_to_halts() -> None:
+    """What waits is sent, whatever was halted meanwhile."""
+    from orders import dispatch
+
+    dispatch._halted = lambda _order: ""
+
+
 VARIANTS: dict[str, Callable[[], None]] = {
     variant.__name__.replace("_", "-"): variant
     for variant in (
@@ -94,6 +101,7 @@ VARIANTS: dict[str, Callable[[], None]] = {
         recovery_on_another_client_id,
         no_settle_time,
         old_claim_after_reconnect,
+        deaf_to_halts,
     )
 }
 

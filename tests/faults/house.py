@@ -201,13 +201,14 @@ class House:
         self.heal()
 
     def heal(self) -> None:
-        """Whatever was done to the house is over: all parts run, the wire is whole, and orders can be placed."""
+        """Whatever was done to the house is over: all parts run, the wire is whole, and nothing is halted."""
         self.proxy.clear()
         for armed in self.kill_points.iterdir():
             armed.unlink(missing_ok=True)
         deadline = time.monotonic() + 60
         # Again and again: what was killed a moment ago may still look alive.
         while not self._started():
+            record.resume(self)
             assert time.monotonic() < deadline, f"not ready: {self._last_words()}"
             time.sleep(0.05)
 
