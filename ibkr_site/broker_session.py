@@ -217,9 +217,7 @@ class Owner:
     def _recover(self, session: BrokerSession, number: int, epoch: int) -> None:
         name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{number}"
         try:
-            checks.refuse_wrong_accounts(
-                trading_mode=settings.TRADING_MODE, chosen=settings.IB_ACCOUNT, served=session.status().accounts
-            )
+            checks.refuse_wrong_accounts(trading_mode=settings.TRADING_MODE, served=session.status().accounts)
             reconcile.recover(
                 session,
                 gateway=settings.GATEWAY_NAME,
