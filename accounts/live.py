@@ -159,17 +159,19 @@ class LiveBook:
             # What it was worth is not what it is worth: the new value comes a moment later, by itself.
             held = Position.objects.filter(account=report.account, con_id=contract.con_id)
             held.exclude(quantity=report.quantity).update(market_value=None, valued_at=None)
-        Position.objects.update_or_create(
-            account_id=report.account,
-            con_id=contract.con_id,
-            defaults={
-                "symbol": contract.symbol,
-                "security_type": contract.security_type,
-                "currency": contract.currency,
-                "quantity": report.quantity,
-                "as_of": report.received_at,
-                **figures,
-            },
+        told = {
+            "symbol": contract.symbol,
+            "security_type": contract.security_type,
+            "currency": contract.currency,
+            "quantity": report.quantity,
+            "as_of": report.received_at,
+            **figures,
+        }
+        Position.objects.bulk_create(
+            [Position(account_id=report.account, con_id=contract.con_id, **told)],
+            update_conflicts=True,
+            unique_fields=["account", "con_id"],
+            update_fields=list(told),
         )
 
     def _answered(self, answer: AnswerComplete) -> None:

@@ -12,7 +12,6 @@ Rules
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 
 import psycopg
 from django.conf import settings
@@ -26,10 +25,19 @@ from accounts.live import LiveBook
 from accounts.models import GatewaySession
 from accounts.ownership import lock_key
 from gateway.errors import WrongAccount
-from gateway.reports import Report, SessionChanged, SessionState
+from gateway.reports import (
+    AccountValueReport,
+    CommissionReport,
+    Heard,
+    PortfolioReport,
+    PositionReport,
+    Report,
+    SessionChanged,
+    SessionState,
+)
 from gateway.session import BrokerSession
 from ibkr_site import checks
-from orders import desk, dispatch, holdings, kill_points, reconcile, reports, sweep
+from orders import desk, dispatch, fills, holdings, kill_points, reconcile, reports, sweep
 from orders.breaks import reconciliation
 from orders.breaks.hearing import Hearing
 from orders.day import Day
@@ -38,6 +46,8 @@ from orders.waiting import listening_parameters
 
 log = logging.getLogger(__name__)
 
+# What tells of orders, executions and holdings, in floods where much is traded.
+GO_TOGETHER = reports.Told | CommissionReport | PositionReport | PortfolioReport | AccountValueReport | Heard
 LOCK_SECONDS = 1.0  # how often a standby tries, and how often an owner looks whether it still is
 SWEEP_SECONDS = 0.25
 DATABASE_SECONDS = 0.5
@@ -117,7 +127,7 @@ class Owner:
             apply_and_hear_all([report])
 
         def apply_and_hear_all(reports: Sequence[Report]) -> None:
-            for batch in batches(reports):
+            for batch in batches(reports, day):
                 self._apply(batch, book, day)
                 for report in batch:
                     hearing.apply(report)  # behind it, so that our own book has what this report says
@@ -146,10 +156,8 @@ class Owner:
         def compare_books(own: desk.Desk) -> None:
             reconciliation.work(own, hearing)
 
-        def withdraw_halted(own: desk.Desk) -> None:  # in a thread of its own: it waits for no claim
-            dispatch.withdraw_halted(desk=own)
-
-        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, withdraw_halted)
+        # The last one in a thread of its own because it waits for no claim.
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, dispatch.withdraw_halted)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores
@@ -183,7 +191,7 @@ class Owner:
         connection.close()
 
     def _apply(self, batch: Sequence[Report], book: LiveBook, day: Day) -> None:
-        """Apply one report, or words on orders together; waits out a database that is away."""
+        """Apply one report, or what goes together; waits out a database that is away."""
         first = batch[0]
         name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{book.epoch}/{first.connection}"
         while True:
@@ -191,8 +199,8 @@ class Owner:
                 kill_points.reached("worker.report")
                 if day.gather(first, session=name):
                     return  # a part of an answer, applied with the others before anything that comes after them
-                if isinstance(first, reports.Word):
-                    reports.apply_words([word for word in batch if isinstance(word, reports.Word)], session=name)
+                if len(batch) > 1:
+                    _apply_together(batch, book, session=name)
                     return
                 book.apply(first)
                 reports.apply_report(first, session=name, client_id=settings.IB_CLIENT_ID)
@@ -225,18 +233,37 @@ class Owner:
             connection.close()
 
 
-def batches(heard: Sequence[Report]) -> Iterator[Sequence[Report]]:
-    """What is applied at a time: words on orders that follow each other on one connection, anything else alone."""
+def batches(heard: Sequence[Report], day: Day) -> Iterator[Sequence[Report]]:
+    """What is applied at a time: reports that go together and follow each other on one connection, or one alone."""
+    batch: list[Report] = []
+    for report in heard:
+        joins = isinstance(report, GO_TOGETHER) and not day.takes(report)
+        if batch and not (joins and report.connection == batch[0].connection):
+            yield batch
+            batch = []
+        batch.append(report)
+        if not joins:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
-    for connection_number, together in groupby(heard, key=_words_of):
-        if connection_number is None:
-            yield from ([report] for report in together)
-        else:
-            yield list(together)
+
+def _apply_together(batch: Sequence[Report], book: LiveBook, *, session: str) -> None:
+    """Orders and executions in their order, then what executions cost, then what the account is now."""
+    reports.apply_told([told for told in batch if isinstance(told, reports.Told)], session=session)
+    if commissions := [told for told in batch if isinstance(told, CommissionReport)]:
+        fills.record_commissions(commissions)
+    # Of one figure told several times the last is what it is.
+    latest = {_figure(told): told for told in batch if not isinstance(told, reports.Told | CommissionReport)}
+    for told in latest.values():
+        book.apply(told)
 
 
-def _words_of(report: Report) -> int | None:
-    return report.connection if isinstance(report, reports.Word) else None
+def _figure(report: Report) -> object:
+    if isinstance(report, PositionReport | PortfolioReport):
+        return type(report), report.account, report.contract.con_id
+    return type(report) if isinstance(report, Heard) else report
 
 
 def _begin_epoch() -> int:

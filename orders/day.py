@@ -76,11 +76,15 @@ class Day:
             self._begin_anew()
         return gathered
 
-    def _is_part(self, report: Report) -> TypeGuard[Part]:
-        if isinstance(report, ExecutionReport) and not report.live:
-            self._answering = True
-            return True
+    def takes(self, report: Report) -> bool:
+        """Whether it is a part of the answer; not yet taken."""
+        if isinstance(report, ExecutionReport):
+            return not report.live
         return isinstance(report, CompletedOrderReport) or (self._answering and isinstance(report, CommissionReport))
+
+    def _is_part(self, report: Report) -> TypeGuard[Part]:
+        self._answering |= isinstance(report, ExecutionReport) and not report.live
+        return self.takes(report)
 
     def _put_aside(self, part: Part, session: str) -> bool:
         if self._memory.has(part):

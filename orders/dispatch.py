@@ -180,7 +180,7 @@ def expire_unsent() -> None:
         withdraw(request_pk, reason="not sent before it lost its validity", actor=Actor.SYSTEM)
 
 
-def withdraw_halted(*, desk: Desk) -> None:
+def withdraw_halted(desk: Desk) -> None:
     """Close the orders that wait where trading was halted meanwhile; whether the session is there or not."""
     if not switch.is_anything_halted():
         return

@@ -8,7 +8,7 @@ Rules
    executions of a contract does so one at a time: two that tell of one trade at once see each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -82,7 +82,7 @@ def record_all(said: Sequence[Said]) -> list[Outcome]:
     if not said:
         return []
     with transaction.atomic():
-        page = _Page([one.fill for one in said])
+        page = Page([one.fill for one in said])
         outcomes = [page.take(one) for one in said]
         page.write()
     return outcomes
@@ -154,15 +154,29 @@ class _Told(NamedTuple):
     counted: bool | None = None
 
 
-class _Page:
-    """What a batch of executions meets on record, locked, and what it adds."""
+class Page:
+    """What a batch of executions meets on record, locked, and what it adds; with whatever else is told between them.
 
-    def __init__(self, fills: Sequence[ExecutionReport | Fill]) -> None:
+    `named`: order references and permanent ids of what else is told. In a transaction of the caller.
+    """
+
+    def __init__(self, fills: Sequence[ExecutionReport | Fill], named: Iterable[tuple[str, int]] = ()) -> None:
         self._totals = totals.lock((fill.account, fill.contract) for fill in fills)  # first: it keeps others out
-        self._orders = attribution.Found(((fill.order_ref, fill.perm_id) for fill in fills), lock=True)
+        named = [*((fill.order_ref, fill.perm_id) for fill in fills), *named]
+        self.found = attribution.Found(named, lock=True)
         self._known, self._last = _on_record(fills)
         self._draft = journal.Draft()
+        self._said: list[tuple[int, events.Event]] = []
         self._rows: list[Execution] = []
+
+    def note(self, order: Order, event: events.Event, *, origin: journal.Origin) -> None:
+        """Put down what else happened to an order."""
+        self._said.append((order.pk, event))
+        self._draft.add(order, event, origin=origin)
+
+    def has(self, order: Order, event: events.Event) -> bool:
+        """Whether just this was put down."""
+        return (order.pk, event) in self._said
 
     def take(self, said: Said) -> Outcome:
         fill = said.fill
@@ -172,7 +186,7 @@ class _Page:
         family, revision = place_of(fill.exec_id)
         last = self._last.get((fill.account, family))
         replaced = last if last is not None and last.revision < revision else None
-        order = self._orders.of(fill.order_ref, fill.perm_id, fill.account)
+        order = self.found.of(fill.order_ref, fill.perm_id, fill.account)
         self._rows.append(_row(said, order=order, replaces=replaced.exec_id if replaced else ""))
         if last is not None and last.revision > revision:
             return Outcome.OVERTAKEN
@@ -185,10 +199,12 @@ class _Page:
         return Outcome.CORRECTION if replaced else Outcome.TRADE
 
     def write(self) -> None:
+        """Write what was taken and put down since the last time."""
         if self._rows:
             trail.append_executions(Execution.objects.bulk_create(self._rows))
             totals.write(self._totals.values())
-            self._draft.write()
+        self._draft.write()
+        self._rows, self._draft = [], journal.Draft()
 
     def _count(self, said: Said, order: Order, replaced: _Told | None) -> None:
         # What came before its order was known is on record and was not counted: its correction is the trade then.

@@ -38,6 +38,8 @@ from orders.vocabulary import FINAL, Actor, EventKind, OrderStatus
 log = logging.getLogger(__name__)
 
 Word = OpenOrderReport | OrderStatusReport
+Told = Word | ExecutionReport
+Batch = Sheet | fills.Page
 MOST_ATTEMPTS = 10  # at deciding what others change at the same time
 UNACKNOWLEDGED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 # Errors after which the broker is asked what is true: a refusal is confirmed, a contradiction looked into.
@@ -90,11 +92,7 @@ def apply_words(words: Sequence[Word], *, session: str) -> None:
     for left in reversed(range(MOST_ATTEMPTS)):
         sheet = Sheet((_reference(word), word.perm_id) for word in words)
         for word in words:
-            origin = journal.Origin(actor=Actor.BROKER, session=session, raw=word.raw)
-            if isinstance(word, OpenOrderReport):
-                _open_order(word, origin, sheet)
-            else:
-                _order_status(word, origin, sheet)
+            _apply_word(word, sheet, session=session)
         try:
             sheet.write()
         except Overtaken:
@@ -102,6 +100,31 @@ def apply_words(words: Sequence[Word], *, session: str) -> None:
                 raise
         else:
             break
+
+
+def apply_told(told: Sequence[Told], *, session: str) -> None:
+    """The same with executions among them, all in one transaction."""
+    executions = [one for one in told if isinstance(one, ExecutionReport)]
+    words = [one for one in told if not isinstance(one, ExecutionReport)]
+    if not executions:
+        return apply_words(words, session=session)
+    with transaction.atomic():
+        page = fills.Page(executions, [(_reference(word), word.perm_id) for word in words])
+        for one in told:
+            if isinstance(one, ExecutionReport):
+                page.take(fills.said(one, session=session))
+            else:
+                _apply_word(one, page, session=session)
+        page.write()
+    return None
+
+
+def _apply_word(word: Word, batch: Batch, *, session: str) -> None:
+    origin = journal.Origin(actor=Actor.BROKER, session=session, raw=word.raw)
+    if isinstance(word, OpenOrderReport):
+        _open_order(word, origin, batch)
+    else:
+        _order_status(word, origin, batch)
 
 
 def _reference(word: Word) -> str:
@@ -112,9 +135,11 @@ def order_of(report: OpenOrderReport | CompletedOrderReport) -> Order | None:
     return attribution.find(report.order_ref, report.perm_id, report.account)
 
 
-def _open_order(report: OpenOrderReport, origin: journal.Origin, sheet: Sheet) -> None:
+def _open_order(report: OpenOrderReport, origin: journal.Origin, sheet: Batch) -> None:
     order = sheet.found.of(report.order_ref, report.perm_id, report.account)
     if order is None:
+        if isinstance(sheet, fills.Page):
+            sheet.write()  # its executions may have come before it
         adopted = _adopt(report, origin, client_id=report.client_id, broker_order_id=report.order_id)
         if adopted is not None:
             sheet.found.add(adopted)
@@ -130,7 +155,7 @@ def _open_order(report: OpenOrderReport, origin: journal.Origin, sheet: Sheet) -
         _status(order, report.status, origin, sheet, perm_id=report.perm_id)
 
 
-def _order_status(report: OrderStatusReport, origin: journal.Origin, sheet: Sheet) -> None:
+def _order_status(report: OrderStatusReport, origin: journal.Origin, sheet: Batch) -> None:
     # No orderRef here: only a permanent id that we already know names an order beyond doubt.
     order = sheet.found.named(report.perm_id) if report.perm_id > 0 else None
     if order is not None:

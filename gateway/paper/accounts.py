@@ -65,12 +65,14 @@ class Figures:
 
 @dataclass(slots=True)
 class Account:
-    """One account. `pending` is what its working orders may still add, by contract and side."""
+    """One account. `pending` is what its working orders may still add, by contract and side; `worst` what it would hold
+    of a contract, long or short, if the worse side of them were filled: kept, as every placement asks for all of it."""
 
     code: str
     cash: Decimal
     positions: dict[int, Position] = field(default_factory=dict)
     pending: dict[tuple[int, Side], Decimal] = field(default_factory=dict)
+    worst: dict[int, Decimal] = field(default_factory=dict)
 
     def holdings(self) -> Iterator[Position]:
         """Positions that are not flat."""
@@ -86,6 +88,7 @@ class Account:
         position = self.positions.setdefault(listing.con_id, Position(listing))
         before = position.quantity
         position.quantity += signed
+        self.reckon(listing.con_id)
         if before * signed >= 0:
             self._add(position, before, signed, price, fee)
             return None
@@ -119,6 +122,20 @@ class Account:
             self.pending[key] = left
         else:
             self.pending.pop(key, None)
+        self.reckon(listing.con_id)
+
+    def reckon(self, con_id: int) -> None:
+        """Bring `worst` up to date for a contract whose position or working orders changed."""
+        held = self.positions[con_id].quantity if con_id in self.positions else ZERO
+        longest = held + self.pending.get((con_id, Side.BUY), ZERO)
+        shortest = held - self.pending.get((con_id, Side.SELL), ZERO)
+        if worst := max(abs(longest), abs(shortest)):
+            self.worst[con_id] = worst
+        else:
+            self.worst.pop(con_id, None)
+
+    def stock_value(self, marks: Mapping[int, Decimal]) -> Decimal:
+        return sum((held.quantity * marks[con_id] for con_id, held in self.positions.items() if held.quantity), ZERO)
 
     def figures(self, marks: Mapping[int, Decimal]) -> Figures:
         """Value the account; `marks` gives a price for each contract held."""
@@ -133,12 +150,4 @@ class Account:
 
     def margin_at_worst(self, marks: Mapping[int, Decimal]) -> Decimal:
         """Initial margin if, contract by contract, the worse side of the working orders were all filled."""
-        contracts = {con_id for con_id, _ in self.pending}
-        contracts.update(position.listing.con_id for position in self.holdings())
-        return sum((self._worst(con_id) * marks[con_id] for con_id in contracts), ZERO) * MARGIN_RATE
-
-    def _worst(self, con_id: int) -> Decimal:
-        held = self.positions[con_id].quantity if con_id in self.positions else ZERO
-        longest = held + self.pending.get((con_id, Side.BUY), ZERO)
-        shortest = held - self.pending.get((con_id, Side.SELL), ZERO)
-        return max(abs(longest), abs(shortest))
+        return sum((quantity * marks[con_id] for con_id, quantity in self.worst.items()), ZERO) * MARGIN_RATE

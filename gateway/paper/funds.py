@@ -28,8 +28,9 @@ class Funds:
         """Why the account cannot carry that much more of an order; empty if it can, or if that lowers its risk."""
         account = self._accounts[order.account]
         needed = self._margin_with(order, more)
-        equity = self.figures(account).equity
-        if needed <= equity or needed <= account.margin_at_worst(self._marks(account)):
+        marks = self._marks(account)
+        equity = account.cash + account.stock_value(marks)
+        if needed <= equity or needed <= account.margin_at_worst(marks):
             return ""
         return checks.short_of_funds(equity, needed)
 
@@ -42,5 +43,4 @@ class Funds:
             account.expect(order.listing, order.side, -more)
 
     def _marks(self, account: Account) -> dict[int, Decimal]:
-        contracts = {con_id for con_id, _ in account.pending} | account.positions.keys()
-        return {con_id: self._markets[con_id].last for con_id in contracts}
+        return {con_id: self._markets[con_id].last for con_id in account.worst.keys() | account.positions.keys()}

@@ -125,6 +125,7 @@ def _account(code: str, record: Record, listings: Listings) -> Account:
         listing = listings[symbol]
         position = Position(listing, Decimal(quantity), Decimal(cost), Decimal(realized))
         account.positions[listing.con_id] = position
+        account.reckon(listing.con_id)
     return account
 
 

@@ -31,6 +31,7 @@ from gateway.tws.layout import (
     annotated_layout,
     at_version,
     build,
+    in_runs,
 )
 from gateway.tws.order import TagValue
 from gateway.tws.order_layouts import COMPLETED_ORDER, OPEN_ORDER, PLACE_ORDER
@@ -156,11 +157,12 @@ _OWN_LAYOUTS: Final[Mapping[type[m.Message], Layout]] = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A message as it is written at one version: its number, then the items."""
+    """A message as it is written at one version: its number, then the items; `steps` are those, taken together."""
 
     kind: type[m.Message]
     number: int
     items: Layout
+    steps: Layout
 
 
 def _layout(kind: type[m.Message], own_version: str | None) -> Layout:
@@ -170,11 +172,12 @@ def _layout(kind: type[m.Message], own_version: str | None) -> Layout:
 
 # Every message at every version, worked out once.
 FORMS: Final = {
-    (kind, version): Form(kind, number, at_version(layout, version))
+    (kind, version): Form(kind, number, items, in_runs(items))
     for table in (REQUESTS, RESPONSES)
     for kind, (number, own_version) in table.items()
     for layout in (_layout(kind, own_version),)
     for version in range(MIN_VERSION, MAX_VERSION + 1)
+    for items in (at_version(layout, version),)
 }
 _REQUEST_KINDS: Final = {number: kind for kind, (number, _) in REQUESTS.items()}
 _RESPONSE_KINDS: Final = {number: kind for kind, (number, _) in RESPONSES.items()}
@@ -194,8 +197,8 @@ def encode(message: m.Message, version: int) -> tuple[str, ...]:
     """The fields of a request or response, its number first."""
     form = FORMS[type(message), version]
     writing = Writing(message)
-    for item in form.items:
-        item.write(writing)
+    for step in form.steps:
+        step.write(writing)
     return (str(form.number), *writing.out, *message.leftover)
 
 
@@ -209,8 +212,8 @@ def _decode(fields: Sequence[str], version: int, kinds: Mapping[int, type[m.Mess
     form = FORMS[kinds[number], version]
     reading = Reading(iter(fields[1:]))
     try:
-        for item in form.items:
-            item.read(reading)
+        for step in form.steps:
+            step.read(reading)
     except ValueError as error:
         known = reading.values
         raise UnreadableMessage(

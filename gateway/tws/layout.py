@@ -3,12 +3,13 @@
 Rules: items stand in wire order. A path names a value in the message (`order_id`, `order.tif`). What is on the wire
 may depend on the version (`since`, `before`) and on the *text* of an earlier field (Group): the text, because `None`
 as an order type is written where there is none and brings its fields with it. Version bounds stand on top-level items
-only.
+only. Once the version is known, fields that follow each other are read and written in one go (Run).
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any, Protocol, get_type_hints
 
@@ -203,6 +204,59 @@ class Optional:
 
     def under(self, owner: str) -> "Optional":
         return replace(self, path=f"{owner}.{self.path}")
+
+
+class Run:
+    """Fields in a row, at one version: an order has more than a hundred, and most are read and written for nothing."""
+
+    since, before = 0, NEVER
+
+    def __init__(self, fields: tuple[Field, ...], deciders: frozenset[str]) -> None:
+        self._fields = fields
+        self._paths = tuple(field.path for field in fields)
+        self._values = attrgetter(*self._paths)
+        self._readers = tuple(field.encoding.read for field in fields)
+        self._writers = tuple(field.encoding.write for field in fields)
+        self._deciders = tuple((n, path) for n, path in enumerate(self._paths) if path in deciders)
+
+    def read(self, reading: Reading) -> None:
+        texts = tuple(islice(reading.source, len(self._fields)))
+        try:
+            if len(texts) < len(self._fields):
+                raise ValueError
+            values = [read(text) for read, text in zip(self._readers, texts, strict=True)]
+        except ValueError:
+            reading.source = iter(texts)  # once more, to say which
+            for field in self._fields:
+                field.read(reading)
+            raise
+        reading.values.update(zip(self._paths, values, strict=True))
+        for number, path in self._deciders:
+            reading.texts[path] = texts[number]
+
+    def write(self, writing: Writing) -> None:
+        values = self._values(writing.source)
+        texts = [write(value) for write, value in zip(self._writers, values, strict=True)]
+        writing.out += texts
+        for number, path in self._deciders:
+            writing.texts[path] = texts[number]
+
+    def under(self, owner: str) -> "Run":
+        raise TypeError("a run is made of what stands where it is to be")
+
+
+def in_runs(layout: Layout) -> Layout:
+    """The same items for one version, fields that follow each other taken together."""
+    deciders = frozenset(item.decider for item in layout if isinstance(item, Group))
+    items: list[Item] = []
+    for _, together in groupby(layout, key=type):
+        items += _taken_together([*together], deciders)
+    return tuple(items)
+
+
+def _taken_together(alike: list[Item], deciders: frozenset[str]) -> list[Item]:
+    fields = tuple(item for item in alike if isinstance(item, Field))
+    return [Run(fields, deciders)] if len(fields) > 1 else alike
 
 
 def within(owner: str, *items: Item) -> Layout:

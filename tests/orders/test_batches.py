@@ -1,0 +1,157 @@
+"""What is told together is applied together, and comes to the same as one by one."""
+
+from decimal import Decimal as D
+
+import pytest
+
+from orders import dispatch, events, intake, journal, reports
+from orders.desk import Ready
+from orders.models import Execution, Order, OrderEvent
+from orders.sheet import Overtaken, Sheet
+from tests.orders.builders import (
+    BRACKET,
+    CLIENT_ID,
+    LIMIT,
+    asked,
+    execution,
+    open_order,
+    order_status,
+    placed,
+    placement,
+    session_row,
+)
+
+pytestmark = pytest.mark.django_db
+SESSION = "default/17/1/1"
+
+
+def sent(desk, count):
+    """Orders that were sent, in symbols of their own."""
+    orders = [placed(LIMIT, symbol=f"S{number}")[0] for number in range(count)]
+    for order in orders:
+        dispatch.submit(order.request_id, desk=desk)
+    return list(Order.objects.order_by("pk"))
+
+
+def the_story_of(order, perm_id):
+    """What a gateway says of an order that is filled at once."""
+    named = {"perm_id": perm_id}
+    yield open_order(order, **named)
+    yield order_status(perm_id, "Submitted")
+    yield execution(order, exec_id=f"e{perm_id}", quantity=order.quantity, **named)
+    yield open_order(order, status="Filled", **named)
+    yield order_status(perm_id, "Filled")
+    yield order_status(perm_id, "Filled")
+
+
+def history(order):
+    return list(order.events.order_by("sequence").values_list("kind", "from_status", "to_status"))
+
+
+def test_a_flood_comes_to_the_same_as_one_by_one(desk):
+    orders = sent(desk, 4)
+    stories = [list(the_story_of(order, 500 + number)) for number, order in enumerate(orders)]
+    alone, *together = orders
+
+    for report in stories[0]:
+        reports.apply_report(report, session=SESSION, client_id=CLIENT_ID)
+    flood = [report for told in zip(*stories[1:], strict=True) for report in told]
+    reports.apply_told(flood, session=SESSION)
+
+    assert history(alone)[-1][-1] == "FILLED"
+    for order in together:
+        assert history(order) == history(alone)
+        order.refresh_from_db()
+        assert (order.status, order.filled_quantity) == ("FILLED", order.quantity)
+        assert journal.replay(order) == order.state()
+    assert Execution.objects.count() == 4
+
+
+def test_the_same_flood_again_changes_nothing(desk):
+    orders = sent(desk, 2)
+    flood = [report for number, order in enumerate(orders) for report in the_story_of(order, 500 + number)]
+    reports.apply_told(flood, session=SESSION)
+    before = OrderEvent.objects.count(), Execution.objects.count()
+
+    reports.apply_told(flood, session=SESSION)
+
+    assert (OrderEvent.objects.count(), Execution.objects.count()) == before
+
+
+def test_an_order_adopted_in_the_middle_counts_what_came_before_it(desk):
+    (ours,) = sent(desk, 1)
+    theirs = {"perm_id": 900, "order_ref": "typed in TWS"}
+    flood = [
+        open_order(ours, perm_id=500),
+        execution(exec_id="x1", quantity=D(4), **theirs),
+        open_order(order_id=0, client_id=0, quantity=D(10), **theirs),
+        execution(exec_id="x2", quantity=D(6), **theirs),
+    ]
+
+    reports.apply_told(flood, session=SESSION)
+
+    adopted = Order.objects.get(perm_id=900)
+    assert (adopted.filled_quantity, adopted.status) == (D(10), "FILLED")
+    assert journal.replay(adopted) == adopted.state()
+
+
+def test_no_news_takes_one_query(desk, django_assert_num_queries):
+    orders = sent(desk, 5)
+    listing = [report for n, order in enumerate(orders) for report in (open_order(order, perm_id=500 + n),)]
+    reports.apply_told(listing, session=SESSION)
+
+    with django_assert_num_queries(1):
+        reports.apply_told(listing, session=SESSION)
+
+
+def test_what_somebody_else_changed_meanwhile_is_decided_anew(desk):
+    (order,) = sent(desk, 1)
+    sheet = Sheet([(open_order(order).order_ref, 0)])
+    mine = sheet.found.of(open_order(order).order_ref, 0, order.account_id)
+    reports.apply_report(open_order(order, perm_id=500), session=SESSION, client_id=CLIENT_ID)
+    before = history(order)
+
+    sheet.note(mine, events.StatusReported(broker_status="PreSubmitted"), origin=journal.Origin(actor="BROKER"))
+    with pytest.raises(Overtaken):
+        sheet.write()
+
+    assert history(order) == before
+
+
+def test_requests_that_are_ready_together_are_claimed_in_one_transaction(desk, broker):
+    orders = [placed(LIMIT, symbol=f"S{number}")[0] for number in range(3)]
+    instrument = broker.qualify("S0", timeout=1)
+    for order in reversed(orders[1:]):
+        desk.ready.append(Ready(order.request_id, instrument))
+
+    dispatch.submit(orders[0].request_id, desk=desk)
+
+    ids = list(Order.objects.order_by("pk").values_list("broker_order_id", flat=True))
+    assert ids == sorted(ids)
+    assert [ticket.order_id for ticket in broker.transmitted] == ids
+    assert not desk.ready
+    assert {order.status for order in Order.objects.all()} == {"PENDING_NEW"}
+
+
+def test_the_walk_of_an_order_costs_so_many_queries(desk, django_assert_num_queries):
+    """Each is a round trip to the database, two of them the beginning and the end of a transaction."""
+    orders = sent(desk, 2)
+    (waiting,) = placed(LIMIT, symbol="Z")
+    with django_assert_num_queries(12):
+        dispatch.submit(waiting.request_id, desk=desk)
+
+    acknowledged = [open_order(orders[0], perm_id=500), order_status(500, "Submitted")]
+    with django_assert_num_queries(8):
+        reports.apply_told(acknowledged, session=SESSION)
+
+    reports.apply_told(list(the_story_of(orders[0], 500)), session=SESSION)
+    with django_assert_num_queries(12):
+        reports.apply_told(list(the_story_of(orders[1], 501)), session=SESSION)
+
+
+def test_a_request_costs_so_many_queries(django_assert_num_queries):
+    session_row()
+    with django_assert_num_queries(9):
+        intake.place(asked(), placement(LIMIT))
+    with django_assert_num_queries(9):
+        intake.place(asked(), placement(*BRACKET, symbol="TSLA"))
