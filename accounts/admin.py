@@ -21,6 +21,7 @@ from accounts.diagnosis import Diagnosis, diagnose
 from accounts.display import amount, badge, moment
 from accounts.freshness import standing_of
 from accounts.history import GatewayStateChange
+from accounts.limits import admin as limits_admin  # noqa: F401 - as below
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
 from accounts.snapshots import admin as snapshots_admin  # noqa: F401 - as above

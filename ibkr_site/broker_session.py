@@ -123,14 +123,8 @@ class Owner:
         book, hearing = LiveBook(gateway=settings.GATEWAY_NAME, epoch=epoch), Hearing()
         day = Day(gateway=settings.GATEWAY_NAME, epoch=epoch)
 
-        def apply_and_hear(report: Report) -> None:
-            apply_and_hear_all([report])
-
-        def apply_and_hear_all(reports: Sequence[Report]) -> None:
-            for batch in batches(reports, day):
-                self._apply(batch, book, day)
-                for report in batch:
-                    hearing.apply(report)  # behind it, so that our own book has what this report says
+        def apply_and_hear(reports: Sequence[Report]) -> None:
+            self._apply_and_hear(reports, book, day, hearing)
 
         session = BrokerSession(
             host=settings.IB_HOST,
@@ -138,8 +132,8 @@ class Owner:
             client_id=settings.IB_CLIENT_ID,
             account=settings.IB_ACCOUNT,
             name=settings.GATEWAY_NAME,
-            sink=apply_and_hear,
-            together=apply_and_hear_all,
+            sink=lambda report: apply_and_hear([report]),
+            together=apply_and_hear,
             recover=lambda asked, number: self._recover(asked, number, epoch),
             messages_per_second=settings.IB_MESSAGES_PER_SECOND,
         )
@@ -190,6 +184,12 @@ class Owner:
                 connection.close()
         connection.close()
 
+    def _apply_and_hear(self, reports: Sequence[Report], book: LiveBook, day: Day, hearing: Hearing) -> None:
+        for batch in batches(reports, day):
+            self._apply(batch, book, day)
+            for report in batch:
+                hearing.apply(report)  # behind it, so that our own book has what this report says
+
     def _apply(self, batch: Sequence[Report], book: LiveBook, day: Day) -> None:
         """Apply one report, or what goes together; waits out a database that is away."""
         first = batch[0]
@@ -217,9 +217,7 @@ class Owner:
     def _recover(self, session: BrokerSession, number: int, epoch: int) -> None:
         name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{number}"
         try:
-            checks.refuse_wrong_accounts(
-                trading_mode=settings.TRADING_MODE, chosen=settings.IB_ACCOUNT, served=session.status().accounts
-            )
+            checks.refuse_wrong_accounts(trading_mode=settings.TRADING_MODE, served=session.status().accounts)
             reconcile.recover(
                 session,
                 gateway=settings.GATEWAY_NAME,
@@ -251,7 +249,8 @@ def batches(heard: Sequence[Report], day: Day) -> Iterator[Sequence[Report]]:
 
 def _apply_together(batch: Sequence[Report], book: LiveBook, *, session: str) -> None:
     """Orders and executions in their order, then what executions cost, then what the account is now."""
-    reports.apply_told([told for told in batch if isinstance(told, reports.Told)], session=session)
+    if orders := [told for told in batch if isinstance(told, reports.Told)]:
+        reports.apply_told(orders, session=session)
     if commissions := [told for told in batch if isinstance(told, CommissionReport)]:
         fills.record_commissions(commissions)
     # Of one figure told several times the last is what it is.

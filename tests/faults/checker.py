@@ -391,9 +391,10 @@ class Findings:
         return about[halt["scope"]] == halt["value"]
 
     def _only_allowed_accounts(self) -> Iterator[str]:
+        allowed = {exchange.ref: exchange.accounts for exchange in self._distinct_placements()}
         for line in self.placements:
-            if line["account"] != OURS:
-                yield f"I21: the gateway received {line['orderRef']} for account {line['account']!r}, not {OURS}"
+            if line["account"] not in allowed.get(_ref(line), ()):
+                yield f"I21: the gateway received {line['orderRef']} for account {line['account']!r}"
 
     def _positions_add_up(self) -> Iterator[str]:
         held: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -415,6 +416,7 @@ class Findings:
             if (secret := re.sub(r".*://[^:]*:([^@]+)@.*", r"\1", url)) != url
         ]
         secrets.append((self.house.directory / "secret_key").read_text().strip())
+        secrets += self.house.api_keys
         told = [str(exchange.answer) for exchange in self.run.client.exchanges]
         told += [f"{event['payload']} {event['raw']}" for event in self.events]
         for name, part in self.house.parts.items():

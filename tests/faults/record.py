@@ -13,6 +13,8 @@ from datetime import timedelta
 import environ
 from django.db import Error, connections
 
+from accounts.access import register
+from accounts.access.models import Scope as Right
 from accounts.clock import database_now
 from accounts.halts import switch
 from audit import keys
@@ -85,6 +87,16 @@ def resume(house) -> None:
     with suppress(Error), opened(house):  # the database may be away still
         for halt in switch.active():
             switch.resume(halt.pk, reason=LOOKED, actor=PERSON)
+
+
+def make_key(house, **grants: list[str]) -> str:
+    """An API key that may do these things in those accounts."""
+    with opened(house):
+        _, credential = register.create(
+            name="of a test", grants={Right(right): accounts for right, accounts in grants.items()}, actor=PERSON
+        )
+    house.api_keys.append(credential.text)
+    return credential.text
 
 
 def decide_doubts(house) -> None:

@@ -66,6 +66,10 @@ def halted_while_it_waits(run: Run) -> None:
     run.client.limit()
 
 
+def one_order(run: Run) -> None:
+    run.client.limit()
+
+
 SCENARIOS = {
     "no-write-ahead": (killed_after_the_write, {"I1", "I2", "I11"}),
     "auto-retry": (acknowledged_late, {"I1"}),
@@ -74,6 +78,7 @@ SCENARIOS = {
     "no-settle-time": (listed_late, {"I4"}),
     "old-claim-after-reconnect": (cut_between_claim_and_write, {"I12"}),
     "deaf-to-halts": (halted_while_it_waits, {"I20"}),
+    "one-account-for-all": (one_order, {"I21"}),
 }
 
 

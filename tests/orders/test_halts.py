@@ -169,7 +169,7 @@ def test_cancels_are_never_halted(desk, broker, settings):
 @pytest.mark.parametrize("state", [SessionState.READY, SessionState.DISCONNECTED])
 def test_what_waits_is_withdrawn_at_once_and_the_rest_goes_on(desk, broker, state):
     (ours,) = waiting()
-    other = intake.place(asked(), placement(symbol="MSFT"))[0]
+    (other,) = intake.place(asked(), placement(symbol="MSFT"))
     row = halt("SYMBOL", "AAPL")
     broker.state = state
 
