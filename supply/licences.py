@@ -58,7 +58,8 @@ def declared(about: metadata.PackageMetadata) -> str:
         return about["License-Expression"]
     classifiers = [each.split(" :: ") for each in about.get_all("Classifier") or ()]
     names = sorted(parts[-1] for parts in classifiers if parts[0] == "License")
-    return " AND ".join(names) or (about["License"] if "License" in about else "").partition("\n")[0]
+    text = about.get_all("License") or [""]
+    return " AND ".join(names) or text[0].partition("\n")[0]
 
 
 def allowed(licence: str) -> bool:

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 READ = """
 import json
 from ibkr_site import settings
-print(json.dumps({name: str(getattr(settings, name)) for name in dir(settings) if name.isupper()}))
+# The admin's look holds addresses that only a started site knows.
+names = [name for name in dir(settings) if name.isupper() and name != "UNFOLD"]
+print(json.dumps({name: str(getattr(settings, name)) for name in names}))
 """
 
 
@@ -42,7 +44,9 @@ def test_every_variable_is_documented_and_every_documented_one_is_read():
 def test_the_documented_defaults_are_the_defaults(tmp_path):
     shown = {name: value for name, value in documented().items() if name not in ("DATA_DIR", "ENV_FILE")}
 
-    assert read_settings(tmp_path, **shown) == read_settings(tmp_path)
+    defaults = read_settings(tmp_path)
+    assert isinstance(defaults, dict), defaults
+    assert read_settings(tmp_path, **shown) == defaults
 
 
 def test_paper_on_loopback_is_what_nothing_set_means(tmp_path):
