@@ -479,13 +479,14 @@ LISTS = sorted(model._meta.label_lower.replace(".", "/") for model in admin.site
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_page_of_the_admin_does_what_its_policy_forbids(reviewer, theme):
-    """Every list and its filters, a row of each, the forms of users and groups."""
+    """Every list and its filters, a row of each, the forms of users, groups, keys and limits."""
     a_morning()
     reviewer.emulate_media(color_scheme=theme)
     user = User.objects.get(username="reviewer").pk
     pages = [f"/admin/{name}/" for name in LISTS]
     pages += ["/admin/auth/user/add/", f"/admin/auth/user/{user}/password/", "/admin/auth/group/add/"]
     pages += [f"/admin/auth/user/{user}/delete/", "/admin/password_change/"]
+    pages += ["/admin/accounts/apikey/create/", "/admin/accounts/limitversion/set/"]
     pages.append(reverse("admin:orders_fleximport_import_statement"))
 
     for path in pages:

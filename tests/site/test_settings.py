@@ -124,6 +124,7 @@ def test_a_file_of_variables_gives_way_to_the_environment(tmp_path):
         ({"HOST": "0.0.0.0", "API_AUTH": "keys"}, "HOST=0.0.0.0 would have API keys sent in the clear"),
         ({"API_AUTH": "none"}, "API_AUTH=none is unknown: use loopback or keys"),
         ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES: 10.0.0.1/8 has host bits set: use an address or a"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT=xml is unknown: use console or json"),
         ({"THROTTLE_PER_KEY": "0.5"}, "THROTTLE_PER_KEY=0.5 must be 0, for no limit, or 1 to 100000 requests a second"),
         ({"THROTTLE_BURST_SECONDS": "0"}, "THROTTLE_BURST_SECONDS=0 must lie between 1 and 3600"),
         ({"IB_PORT": "4001"}, "IB_PORT=4001 is a live trading port but TRADING_MODE is paper"),
