@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import chart, meter, rivals
-from benchmarks.load import Client, Orders, Run, closed_loop, open_loop
+from benchmarks.load import Client, Orders, Refused, Run, closed_loop, open_loop
 from benchmarks.rivals import Venue, messages_per_order
 from gateway.paper.catalogue import BUNDLED, read_catalogue
 
@@ -122,15 +122,26 @@ class Bench:
                 lambda number=number, at_once=at_once: rival.place(orders, number=number, at_once=at_once),  # type: ignore[misc]
             )
 
+    def steps(self, own: rivals.Served, *, book: str) -> None:
+        asked, acknowledged, answered = own.steps(self.extent.single)
+        self.facts[f"steps, {book}"] = {
+            "asked to claimed": round(asked, 2),
+            "claimed to acknowledged": round(acknowledged, 2),
+            "acknowledged to answer": round(answered, 2),
+        }
+
     async def reads(self, who: str, rival: Any, *, book: str) -> None:
         for path in READS:
-            await rival.read(path, number=3)
-            await self.measured(
-                f"GET {path}, {book}",
-                who,
-                rival,
-                lambda path=path: rival.read(path, number=self.extent.reads),  # type: ignore[misc]
-            )
+            try:
+                await rival.read(path, number=3)
+                await self.measured(
+                    f"GET {path}, {book}",
+                    who,
+                    rival,
+                    lambda path=path: rival.read(path, number=self.extent.reads),  # type: ignore[misc]
+                )
+            except Refused as refused:
+                say(f"  GET {path}, {book}: {who} refused it, and has no row: {refused}")
 
     async def book(self, *, working: int) -> None:
         """All rivals in turns, before books with that many working orders."""
@@ -148,6 +159,8 @@ class Bench:
                     await self.placements("peer", peer, self.orders(), book=book)
                     await self.reads("peer", peer, book=book)
                 ledger = peer.ledger
+                await own.place(orders, number=self.extent.single, at_once=1)
+                self.steps(own, book=book)
                 await self.placements("ours", own, orders, book=book)
                 if number == self.extent.rounds - 1:
                     self.memory(f"{book}", own)

@@ -18,7 +18,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import psycopg
 
 from benchmarks import load
 from benchmarks.load import Orders, Run
@@ -27,6 +30,16 @@ from benchmarks.prepared import ACCOUNT, CASH, gateway_process, write_book
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 90.0
 UNPACED = 100_000  # messages a second: never reached
+# By the database's clock: asked for, claimed, acknowledged, answered.
+STEPS = """
+    SELECT extract(epoch FROM sent.recorded_at - o.received_at)::float8 * 1000,
+        extract(epoch FROM accepted.recorded_at - sent.recorded_at)::float8 * 1000,
+        extract(epoch FROM a.answered_at - accepted.recorded_at)::float8 * 1000
+    FROM (SELECT * FROM orders_order WHERE request_id IS NOT NULL ORDER BY id DESC LIMIT %s) AS o
+    JOIN orders_orderevent sent ON sent.order_id = o.id AND sent.kind = 'SENT'
+    JOIN orders_orderevent accepted ON accepted.order_id = o.id AND accepted.kind = 'ACCEPTED'
+    JOIN orders_requestanswer a ON a.request_id = o.request_id
+"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,14 @@ class Served:
     process: int
     gateway_process: int
     ledger: Path
+    database: Path | None = None  # where the address of its database stands
+
+    def steps(self, last: int) -> list[float]:
+        """Median milliseconds of the last orders: asked to claimed, claimed to acknowledged, that to the answer."""
+        assert self.database is not None
+        with psycopg.connect(self.database.read_text().strip()) as connection:
+            rows = connection.execute(STEPS, [last]).fetchall()
+        return [median(step) for step in zip(*rows, strict=True)]
 
     async def place(self, orders: Orders, *, number: int, at_once: int) -> Run:
         return await load.place_over_http(self.port, orders, number=number, at_once=at_once)
@@ -114,7 +135,7 @@ async def ours(venue: Venue, name: str, **environment: str) -> AsyncIterator[Ser
             )
         try:
             await _answers(port, "/health/ready", process, data / "stack.log")
-            yield Served(port, process.pid, gateway, ledger)
+            yield Served(port, process.pid, gateway, ledger, data / "database_url")
         finally:
             process.terminate()
             process.wait(60)
