@@ -10,6 +10,8 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -19,11 +21,14 @@ from accounts.diagnosis import Diagnosis, diagnose
 from accounts.display import amount, badge, moment
 from accounts.freshness import standing_of
 from accounts.history import GatewayStateChange
+from accounts.limits import admin as limits_admin  # noqa: F401 - as below
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
 from accounts.snapshots import admin as snapshots_admin  # noqa: F401 - as above
 
 admin.site.unregister([User, Group])
+# Their pages show secrets and would change a second factor behind `logins.factor`, which records what is done to one.
+admin.site.unregister([TOTPDevice, StaticDevice])
 
 
 @admin.register(User)

@@ -11,6 +11,7 @@ class AccountsConfig(AppConfig):
         from accounts import history  # noqa: F401
         from accounts.access import models as access_models  # noqa: F401
         from accounts.halts import models as halts  # noqa: F401
+        from accounts.limits import models as limits  # noqa: F401
         from accounts.logins import models as logins  # noqa: F401
         from accounts.snapshots import models  # noqa: F401
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 AS_OF = "X-As-Of"
 SESSION_STATE = "X-Session-State"
+TRADING_MODE = "X-Trading-Mode"  # on every answer: paper or live
 
 
 def as_of(moment: datetime) -> dict[str, str]:

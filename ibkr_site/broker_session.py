@@ -150,10 +150,8 @@ class Owner:
         def compare_books(own: desk.Desk) -> None:
             reconciliation.work(own, hearing)
 
-        def withdraw_halted(own: desk.Desk) -> None:  # in a thread of its own: it waits for no claim
-            dispatch.withdraw_halted(desk=own)
-
-        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, withdraw_halted)
+        # The last one in a thread of its own because it waits for no claim.
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, dispatch.withdraw_halted)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores
@@ -219,9 +217,7 @@ class Owner:
     def _recover(self, session: BrokerSession, number: int, epoch: int) -> None:
         name = f"{settings.GATEWAY_NAME}/{settings.IB_CLIENT_ID}/{epoch}/{number}"
         try:
-            checks.refuse_wrong_accounts(
-                trading_mode=settings.TRADING_MODE, chosen=settings.IB_ACCOUNT, served=session.status().accounts
-            )
+            checks.refuse_wrong_accounts(trading_mode=settings.TRADING_MODE, served=session.status().accounts)
             reconcile.recover(
                 session,
                 gateway=settings.GATEWAY_NAME,

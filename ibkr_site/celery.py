@@ -11,7 +11,16 @@ from celery.signals import beat_init, setup_logging, task_prerun, worker_init, w
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
 
-app = Celery("ibkr_site")
+
+class Application(Celery):
+    def bugreport(self) -> str:
+        """What `celery report` prints: every setting, so without what is secret."""
+        from ibkr_site.redaction import hide
+
+        return hide(str(super().bugreport()))
+
+
+app = Application("ibkr_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -81,8 +81,7 @@ def refuse_wrong_throttles(*, per_address: float, per_key: float, burst_seconds:
 def refuse_mode_mismatch(*, trading_mode: str, ib_port: int | None, account: str) -> None:
     """Mode, port and account prefix must say the same: paper, or real money."""
     refuse_unknown_choice("TRADING_MODE", trading_mode, choices=("paper", "live"))
-    # IB's paper account numbers start with D (DU, DF), live ones never do.
-    paper_account = account.upper().startswith("D")
+    paper_account = is_paper(account)
     if trading_mode == "paper":
         if ib_port in LIVE_PORTS:
             raise ImproperlyConfigured(
@@ -134,10 +133,27 @@ def refuse_faults_with_real_money(*, trading_mode: str, kill_points: str, settle
         raise ImproperlyConfigured(f"SETTLE_SECONDS={settle_seconds:g} is too short for TRADING_MODE=live: 30 or more.")
 
 
-def refuse_wrong_accounts(*, trading_mode: str, chosen: str, served: Sequence[str]) -> None:
-    """What the gateway serves must be what the mode says: a live login on a paper port is somebody's mistake."""
-    for account in [chosen] if chosen else served:
-        if account.upper().startswith("D") is not (trading_mode == "paper"):
+def refuse_paper_gateway_that_looks_live(*, port: int, accounts: Sequence[str]) -> None:
+    """Our own paper gateway must not stand where, or be called what, real money is."""
+    if port in LIVE_PORTS:
+        raise ImproperlyConfigured(f"PAPER_PORT={port} is a live trading port: use 4002, or another free one.")
+    for account in accounts:
+        if not is_paper(account):
+            raise ImproperlyConfigured(f"PAPER_ACCOUNTS={account} is not a paper account: begin it with DU.")
+
+
+def is_paper(account: str) -> bool:
+    """IB's paper accounts begin with D (DU, DF), live ones never do."""
+    return account.upper().startswith("D")
+
+
+def refuse_wrong_accounts(*, trading_mode: str, served: Sequence[str]) -> None:
+    """What the gateway serves must be what the mode says: a live login on a paper port is somebody's mistake.
+
+    All of it, also where one account is chosen: a login that serves both kinds is none that we know.
+    """
+    for account in served:
+        if is_paper(account) is not (trading_mode == "paper"):
             raise ImproperlyConfigured(
                 f"TRADING_MODE is {trading_mode} and the gateway serves account {account}: log in to the other "
                 "account there, or change TRADING_MODE here."

@@ -50,6 +50,7 @@ SECTIONS = {
         ("Account values", "payments", "accounts.accountvalue"),
         ("Positions", "pie_chart", "accounts.position"),
         ("Snapshots", "show_chart", "accounts.accountsnapshot"),
+        ("Limits", "speed", "accounts.limitversion"),
     ],
     "Access": [
         ("Users", "person", "auth.user"),

@@ -1,14 +1,17 @@
-"""How a log line looks: `2026-03-02 14:30:03.123Z WARNING orders.dispatch: text`, in UTC whatever the zone.
+"""How a log line looks: `2026-03-02 14:30:03.123Z WARNING paper orders.dispatch: text`, in UTC whatever the zone.
 
-Rules: what is logged for a request carries its id: `… orders.api.guide.placing: [id] text`. With LOG_FORMAT=json each
-record is one JSON object on one line. No text of a client starts a line, moves a cursor or turns the reading direction:
-such characters are written as escapes, and the lines of a traceback are set in. No secret of ours is in it.
+Rules: each says whether it is about paper money or real money (live); what is logged for a request carries its id:
+`… orders.api.guide.placing: [id] text`. With LOG_FORMAT=json each record is one JSON object on one line. No text of a
+client starts a line, moves a cursor or turns the reading direction: such characters are written as escapes, and the
+lines of a traceback are set in. No secret of ours is in it.
 """
 
 import json
 import logging
 import time
 from typing import Any
+
+from django.conf import settings
 
 from ibkr_site.redaction import hide
 from ibkr_site.request_context import current_request_id
@@ -30,7 +33,7 @@ class ConsoleFormatter(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(request)s%(message)s")
+        super().__init__("%(asctime)s %(levelname)s %(mode)s %(name)s: %(request)s%(message)s")
 
     @staticmethod
     def converter(timestamp: float | None) -> time.struct_time:
@@ -42,6 +45,7 @@ class ConsoleFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         request_id = current_request_id()
         record.request = f"[{request_id}] " if request_id else ""
+        record.mode = settings.TRADING_MODE
         return visible(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
@@ -52,12 +56,13 @@ class ConsoleFormatter(logging.Formatter):
 
 
 class JsonFormatter(ConsoleFormatter):
-    """One JSON object per record: time, level, logger, request_id where there is one, message, traceback if any."""
+    """One JSON object per record: time, level, mode, logger, message; request_id and traceback where there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
             "time": self.formatTime(record).replace(" ", "T"),
             "level": record.levelname,
+            "mode": settings.TRADING_MODE,
             "logger": record.name,
             "request_id": current_request_id(),
             "message": hide(record.getMessage()),

@@ -1,6 +1,7 @@
 """Each request has an id: the client's own (X-Request-Id) if it is well formed, else a new one.
 
 It comes back in the answer, stands in every log line written meanwhile, and is stored with what the request led to.
+Beside it stands the trading mode, on every answer.
 Whatever looks for it further in reads the header, which holds the checked id from here on.
 """
 
@@ -11,7 +12,10 @@ import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+
+from accounts import headers
 
 log = logging.getLogger(__name__)
 
@@ -45,4 +49,5 @@ class RequestContextMiddleware:
         finally:
             _current.reset(token)
         response[HEADER] = request_id
+        response[headers.TRADING_MODE] = settings.TRADING_MODE
         return response

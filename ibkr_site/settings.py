@@ -66,6 +66,7 @@ PAPER_ACCOUNTS = env.list("PAPER_ACCOUNTS", default=["DU1000001"])
 PAPER_SEED = env.int("PAPER_SEED", default=1)
 # Ours is started unless another gateway is named.
 PAPER_GATEWAY = not (env("IB_HOST", default=None) or env("IB_PORT", default=None))
+checks.refuse_paper_gateway_that_looks_live(port=PAPER_PORT, accounts=PAPER_ACCOUNTS)
 IB_HOST = env("IB_HOST", default="127.0.0.1")
 IB_CLIENT_ID = env.int("IB_CLIENT_ID", default=17)
 IB_ACCOUNT = env("IB_ACCOUNT", default="")

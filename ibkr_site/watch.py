@@ -10,7 +10,7 @@ Rules
 import logging
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from django.conf import settings
 from django.db import Error, connection
@@ -18,16 +18,20 @@ from django.db import Error, connection
 from accounts import clock
 from accounts.diagnosis import Finding, diagnose
 from accounts.freshness import standing
+from accounts.limits import losses
+from accounts.models import GatewaySession
 from alarms import delivery, register
 from alarms.vocabulary import AlarmKind
 from audit.models import CheckpointRun, Verification
 from audit.signing import NOT_SIGNED
 from audit.verification import Verdict
+from gateway import times
 from orders import trail
 from orders.breaks.models import OPEN, Break
 from orders.breaks.vocabulary import Severity
 from orders.models import Order
 from orders.reconcile import words_of_doubt
+from orders.schedule import last_midnight
 from orders.tasks import VERIFIED
 from orders.vocabulary import OrderStatus
 
@@ -84,6 +88,7 @@ def look(*, settled: bool = True) -> None:
     _look_at_trail()
     _look_at_checkpoints(settled=settled)
     _look_at_session(settled=settled)
+    _look_at_losses()
 
 
 def _look_at_trail() -> None:
@@ -121,6 +126,13 @@ def _look_at_session(*, settled: bool) -> None:
         register.keep(AlarmKind.DISCONNECTED, now, of={subject}, what_to_do=diagnosis.what_to_do)
     elif diagnosis.finding in OVER:
         register.keep(AlarmKind.DISCONNECTED, {}, of={subject}, over=OVER[diagnosis.finding])
+
+
+def _look_at_losses() -> None:
+    session = GatewaySession.objects.filter(pk=settings.GATEWAY_NAME).first()
+    zone = times.zone(session.time_zone) if session is not None else None
+    began = last_midnight(clock.database_now(), zone or UTC)
+    register.keep(AlarmKind.DAILY_LOSS, losses.reached(began), over="the loss is below the limit, or a new day began")
 
 
 _watch: Watch | None = None

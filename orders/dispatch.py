@@ -30,11 +30,12 @@ from accounts.models import GatewaySession
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from gateway.tickets import Instrument, OrderTicket
-from orders import events, exposure, journal, kill_points, risk, stamps
+from orders import clearance, events, journal, kill_points, stamps
 from orders.desk import Desk, Ready
 from orders.holdings import unexplained
 from orders.models import Order, OrderEvent
 from orders.outcomes import CONNECTION_FAILED
+from orders.risk.values import Decision
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 from orders.withdrawal import withdraw
 
@@ -180,7 +181,7 @@ def expire_unsent() -> None:
         withdraw(request_pk, reason="not sent before it lost its validity", actor=Actor.SYSTEM)
 
 
-def withdraw_halted(*, desk: Desk) -> None:
+def withdraw_halted(desk: Desk) -> None:
     """Close the orders that wait where trading was halted meanwhile; whether the session is there or not."""
     if not switch.is_anything_halted():
         return
@@ -293,13 +294,19 @@ def _claim(
         refused = [(order, events.NotPlaced(reason=reason)) for order in orders]
         journal.record_all(refused, origin=_origin(desk, orders[0]), now=now)
         return None
+    decision = clearance.in_claim(orders, now=now, zone=desk.broker.status().time_zone)
+    if decision.breaches:
+        denied = [(order, clearance.denial(order, decision)) for order in orders]
+        journal.record_all(denied, origin=_origin(desk, orders[0]), now=now)
+        return None
     first = session.next_order_id
     session.next_order_id = first + len(orders)
     tickets = [_ticket(order, instrument, order_id=first + n, parent_id=first) for n, order in enumerate(orders)]
     if len(tickets) > 1:  # a bracket leaves as one: only the last leg releases the group
         tickets = [dataclasses.replace(t, transmit=t is tickets[-1]) for t in tickets]
     sent = [
-        (order, _sent(order, ticket, desk=desk, moment=moment)) for order, ticket in zip(orders, tickets, strict=True)
+        (order, _sent(order, ticket, decision, desk=desk, moment=moment))
+        for order, ticket in zip(orders, tickets, strict=True)
     ]
     # Written now, not with the others': what the next request is held against counts this one.
     journal.record_all(sent, origin=_origin(desk, orders[0], moment.connection), now=now)
@@ -317,17 +324,10 @@ def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
 
 
 def _refusal(orders: Sequence[Order], pause: Pause | None) -> str:
-    """Why these orders may no longer be sent; empty when they may."""
+    """Why nothing may be sent now, whatever the limits; empty when it may."""
     if halted := _halted(orders[0]):
         return halted
-    if pause is not None:
-        return pause.reason
-    # What was asked for meanwhile may have used up the limits; these orders themselves are among those counted.
-    working = exposure.working_orders(orders[0].account_id, orders[0].symbol)
-    sides = [order.side for order in orders]
-    others = {side: count - sides.count(side) for side, count in working.items()}
-    breach = risk.breach(orders[0].symbol, sides, working=others)
-    return breach.reason if breach else ""
+    return pause.reason if pause is not None else ""
 
 
 def _halted(order: Order) -> str:
@@ -372,7 +372,7 @@ def _ticket(order: Order, instrument: Instrument, *, order_id: int, parent_id: i
     )
 
 
-def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, moment: Moment) -> events.Sent:
+def _sent(order: Order, ticket: OrderTicket, decision: Decision, *, desk: Desk, moment: Moment) -> events.Sent:
     assert order.stamp is not None
     return events.Sent(
         client_id=desk.client_id,
@@ -383,6 +383,7 @@ def _sent(order: Order, ticket: OrderTicket, *, desk: Desk, moment: Moment) -> e
         digest=hashlib.sha256(repr(ticket).encode()).hexdigest(),
         unexplained=unexplained(order.account_id, symbol=order.symbol, security_type=order.security_type),
         trading_day=desk.broker.status().trading_day(moment.now),
+        limits=decision.payload(),
     )
 
 

@@ -36,23 +36,25 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Received(Event):
-    """Persisted and promised nothing yet."""
+    """Persisted and promised nothing yet. `limits`: what was decided on (orders.risk.Decision), here and below."""
 
     kind = EventKind.RECEIVED
     quantity: Decimal
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    limits: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Denied(Event):
-    """Refused by our own rules; nothing was sent."""
+    """Refused by our own rules, when it was asked for or when it was about to be sent; nothing was sent."""
 
     kind = EventKind.DENIED
     quantity: Decimal
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     reason: str
+    limits: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,7 @@ class Sent(Event):
     digest: str
     unexplained: Decimal
     trading_day: str
+    limits: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

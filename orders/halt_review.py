@@ -52,7 +52,10 @@ class HaltForm(ReasonForm):
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
     cancel = forms.BooleanField(
-        label="Cancel what works at the broker as well", required=False, widget=UnfoldBooleanWidget
+        label="Cancel what works at the broker as well",
+        help_text="Everything, the stops of open positions too: what is held then has no protection at the broker.",
+        required=False,
+        widget=UnfoldBooleanWidget,
     )
     field_order = ("scope", "value", "reason", "cancel")
 

@@ -9,7 +9,7 @@ Rules
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,11 +18,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
 
 from accounts import clock
-from accounts.halts import switch
-from orders import events, exposure, journal, kill_points, risk, stamps, trail
+from orders import clearance, events, exposure, journal, kill_points, stamps, trail
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
 from orders.outcomes import CONNECTION_FAILED
+from orders.risk.values import Decision, Ticket
 from orders.vocabulary import FINAL, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
 UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
@@ -67,6 +67,7 @@ class Placement:
     order_ref: str
     legs: Sequence[Leg]
     valid_for: timedelta
+    day_began: datetime | None = None  # the gateway's last midnight
 
 
 def place(asked: Asked, placement: Placement) -> list[Order]:
@@ -75,16 +76,15 @@ def place(asked: Asked, placement: Placement) -> list[Order]:
     Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
     """
     refuse_overload(len(placement.legs))
-    sides = [leg.side for leg in placement.legs]
-    working = exposure.working_orders(placement.account, placement.symbol)
-    breach = risk.breach(placement.symbol, sides, working=working)
-    if halted := switch.reason_against(account=placement.account, symbol=placement.symbol, actor=asked.actor):
-        breach = risk.Breach(halted)
+    ticket = Ticket(
+        account=placement.account, symbol=placement.symbol, quantity=placement.quantity, legs=placement.legs
+    )
+    decision = clearance.at_intake(ticket, actor=asked.actor, day_began=placement.day_began)
     try:
         with transaction.atomic():
             request = _persist(asked)
             draft = journal.Draft(now=request.received_at)  # one moment for all legs
-            orders = [_receive(request, placement, leg, breach=breach, draft=draft) for leg in placement.legs]
+            orders = [_receive(request, placement, leg, decision=decision, draft=draft) for leg in placement.legs]
             draft.write()
             kill_points.reached("web.in_transaction")
     except IntegrityError:
@@ -244,7 +244,7 @@ def refuse_overload(messages: int) -> None:
 
 
 def _receive(
-    request: OrderRequest, placement: Placement, leg: Leg, *, breach: risk.Breach | None, draft: journal.Draft
+    request: OrderRequest, placement: Placement, leg: Leg, *, decision: Decision, draft: journal.Draft
 ) -> Order:
     terms = {
         "request": request,
@@ -259,8 +259,11 @@ def _receive(
         "received_at": request.received_at,
         "valid_until": request.received_at + placement.valid_for,
     }
-    quantity, limit_price, stop_price = placement.quantity, leg.limit_price, leg.stop_price
-    event: events.Event = events.Received(quantity=quantity, limit_price=limit_price, stop_price=stop_price)
-    if breach is not None:
-        event = events.Denied(quantity=quantity, limit_price=limit_price, stop_price=stop_price, reason=breach.reason)
+    asked: dict[str, Any] = {
+        "quantity": placement.quantity,
+        "limit_price": leg.limit_price,
+        "stop_price": leg.stop_price,
+        "limits": decision.payload(),
+    }
+    event = events.Denied(**asked, reason=decision.reason) if decision.breaches else events.Received(**asked)
     return draft.open(terms, event, origin=journal.Origin(actor=request.actor, request_id=request.request_id))

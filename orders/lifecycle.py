@@ -18,6 +18,7 @@ from orders.vocabulary import OrderStatus as S
 TABLE: dict[tuple[S, E], S] = {
     (S.RECEIVED, E.SENT): S.PENDING_NEW,
     (S.RECEIVED, E.NOT_PLACED): S.NOT_PLACED,
+    (S.RECEIVED, E.DENIED): S.DENIED,  # our limits, looked at again before it is sent, say no
     #
     (S.PENDING_NEW, E.ACCEPTED): S.NEW,
     (S.PENDING_NEW, E.REJECTED): S.REJECTED,
@@ -231,7 +232,7 @@ def _applied(state: OrderState, event: events.Event) -> OrderState:
             return replace(state, perm_id=event.perm_id, reason="")
         case events.ResolvedNotPlaced() | events.ResolvedCanceled() | events.ResolvedExpired():
             return replace(state, reason=f"decided by a person: {event.reason}")  # clients read it: it is no proof
-        case events.NotPlaced() | events.Rejected() | events.InDoubt():
+        case events.Denied() | events.NotPlaced() | events.Rejected() | events.InDoubt():
             return replace(state, reason=event.reason)
         case _:
             return state

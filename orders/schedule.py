@@ -36,3 +36,8 @@ def due(
 def next_midnight(now: datetime, zone: tzinfo) -> datetime:
     """When the gateway's day ends, by the clocks of its zone."""
     return datetime.combine(now.astimezone(zone).date() + timedelta(days=1), time.min, zone)
+
+
+def last_midnight(now: datetime, zone: tzinfo) -> datetime:
+    """When the gateway's day began."""
+    return datetime.combine(now.astimezone(zone).date(), time.min, zone)

@@ -9,7 +9,6 @@ counted and the right password is refused as well.
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth.backends import BaseBackend
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
@@ -27,8 +26,8 @@ class LockedOut(PermissionDenied):
     """Too many tries; no other way of logging in is looked at."""
 
 
-class CountingBackend(BaseBackend):
-    """Stands before the one that looks at passwords. Raises: LockedOut."""
+class CountingBackend:
+    """Stands before the one that looks at passwords, and knows no users itself. Raises: LockedOut."""
 
     def authenticate(self, request: HttpRequest | None, username: str | None = None, **_: Any) -> None:
         if request is not None and username:  # without a request it is a command or a shell

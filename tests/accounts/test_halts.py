@@ -16,6 +16,7 @@ from alarms.models import Alarm
 from alarms.notes import InvalidNote
 from alarms.register import raise_alarm
 from alarms.vocabulary import AlarmKind
+from audit import roles
 from audit.models import Draft
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +83,20 @@ def test_resumed_and_halted_again():
 
     assert switch.halt(Scope.ALL, **ADA).pk != row.pk
     assert switch.reason_against(**ORDER) != ""
+
+
+def test_the_application_s_role_is_enough():
+    """It may not update a halt, so it cannot lock one either."""
+    role = f"app_of_{connection.settings_dict['NAME']}"
+    roles.grant(role, password="of this test alone")
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {role}")
+        row = switch.halt(Scope.ALL, **ADA)
+        switch.resume(row.pk, **BOB)
+
+        cursor.execute("RESET ROLE")
+    assert switch.reason_against(**ORDER) == ""
+    assert Resumption.objects.get().resumed_by == "user:bob"
 
 
 def test_one_of_two_halts_that_ends_leaves_the_other():

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ibkr_site.settings")
 
+ANOTHER_ACCOUNT = "DU1000002"
 FAR = 1e12  # a moment that never comes
 
 
@@ -85,6 +86,21 @@ def old_claim_after_reconnect() -> None:
     BrokerSession.transmit = patient
 
 
+def deaf_to_halts() -> None:
+    """What waits is sent, whatever was halted meanwhile."""
+    from orders import dispatch
+
+    dispatch._halted = lambda _order: ""
+
+
+def one_account_for_all() -> None:
+    """Every order goes to the same account, whoever asked for it."""
+    from orders import dispatch
+
+    ticket = dispatch._ticket
+    dispatch._ticket = lambda *args, **kwargs: dataclasses.replace(ticket(*args, **kwargs), account=ANOTHER_ACCOUNT)
+
+
 VARIANTS: dict[str, Callable[[], None]] = {
     variant.__name__.replace("_", "-"): variant
     for variant in (
@@ -94,6 +110,8 @@ VARIANTS: dict[str, Callable[[], None]] = {
         recovery_on_another_client_id,
         no_settle_time,
         old_claim_after_reconnect,
+        deaf_to_halts,
+        one_account_for_all,
     )
 }
 

@@ -7,10 +7,13 @@ without asking the database.
 import itertools
 import threading
 import time
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+
+from tests.walks.house import OURS
 
 _numbers = itertools.count(1)
 # Dear enough that an order to buy at 200 waits; IB takes no more than 20 of them for each.
@@ -26,6 +29,7 @@ class Exchange:
     body: dict[str, Any]
     key: str | None
     legs: int
+    accounts: frozenset[str] = frozenset({OURS})  # in which this client may trade
     status: int = 0
     answer: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
@@ -64,7 +68,16 @@ class Client:
         self._base = house.base
         self._prefix = prefix
         self._lock = threading.Lock()
+        self._headers: dict[str, str] = {}
+        self._accounts = frozenset({OURS})
         self.exchanges: list[Exchange] = []
+
+    def with_api_key(self, secret: str, accounts: set[str]) -> "Client":
+        """Somebody else, whose exchanges are kept with ours; `accounts`: where the key may trade."""
+        other = copy(self)
+        other._headers = {"Authorization": f"Bearer {secret}"}
+        other._accounts = frozenset(accounts)
+        return other
 
     def get(self, path: str) -> requests.Response:
         return requests.get(self._base + path, timeout=10)
@@ -91,7 +104,8 @@ class Client:
         return self.post(Exchange(path, terms | body, key, legs), patience=patience)
 
     def post(self, exchange: Exchange, *, patience: float = 15.0) -> Exchange:
-        headers = {} if exchange.key is None else {"Idempotency-Key": exchange.key}
+        headers = self._headers | ({} if exchange.key is None else {"Idempotency-Key": exchange.key})
+        exchange.accounts = self._accounts
         began = time.monotonic()
         try:
             response = requests.post(

@@ -17,16 +17,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group("faults 1" if first else "faults 2"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def databases_of_houses(django_db_blocker):
-    """What these tests look at through Django is a house's own database; see `record.opened`."""
+    """What these tests look at through Django is a house's own database: see `record.opened`."""
     with django_db_blocker.unblock():
         yield
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory, django_db_blocker):
+def house(tmp_path_factory, databases_of_houses):
     with running(tmp_path_factory.mktemp("faults")) as running_house:
         yield running_house
-        with django_db_blocker.unblock():
-            record.close(running_house)
+        record.close(running_house)

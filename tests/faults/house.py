@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -42,7 +43,6 @@ WORKERS = ("worker-a", "worker-b")
 ENVIRONMENT = {
     "ENV_FILE": "",
     "IB_ACCOUNT": OURS,
-    "AUTO_HALT": "none",  # one case's second order at the broker must not stop the next one
     "IB_CLIENT_ID": str(CLIENT_ID),
     "SETTLE_SECONDS": "2",
     "EXECUTION_SYNC_SECONDS": "2",
@@ -152,6 +152,7 @@ class House:
         self.gateway_port, self.web_port = free_port(), free_port()
         self.proxy = Proxy(self.gateway_port)
         self.verified_until: datetime | None = None  # by the database's clock
+        self.api_keys: list[str] = []
         self.signed: dict[Path, Checkpoint] = {}  # what the notary left, as far as it was read
         self.database_ahead = timedelta()  # of the gateway's clock, while a test moves it
         self.base = f"http://127.0.0.1:{self.web_port}"
@@ -201,13 +202,14 @@ class House:
         self.heal()
 
     def heal(self) -> None:
-        """Whatever was done to the house is over: all parts run, the wire is whole, and orders can be placed."""
+        """Whatever was done to the house is over: all parts run, the wire is whole, and nothing is halted."""
         self.proxy.clear()
         for armed in self.kill_points.iterdir():
             armed.unlink(missing_ok=True)
         deadline = time.monotonic() + 60
         # Again and again: what was killed a moment ago may still look alive.
         while not self._started():
+            record.resume(self)
             assert time.monotonic() < deadline, f"not ready: {self._last_words()}"
             time.sleep(0.05)
 
@@ -241,6 +243,25 @@ class House:
             self.parts[name].program = _worker(name, worker_argv)
         until(lambda: not self._ready(), seconds=60, why="the dead owner's last word still counts")
         self.heal()
+
+    @contextmanager
+    def altered(self, names: tuple[str, ...], **environment: str) -> Iterator[None]:
+        """Those parts, started anew with other variables; as they were again afterwards."""
+        before = {name: self.parts[name].program for name in names}
+        try:
+            for name, program in before.items():
+                self._restart(name, dataclasses.replace(program, env={**program.env, **environment}))
+            yield
+        finally:
+            for name, program in before.items():
+                self._restart(name, program)
+
+    def _restart(self, name: str, program: Program) -> None:
+        part = self.parts[name]
+        part.kill(signal.SIGINT if name == "postgres" else signal.SIGKILL)
+        part.program = program
+        part.start()
+        part.wait_ready()
 
     def arm(self, name: str, instruction: str) -> None:
         """The process that next reaches that point does so: kill, stop, raise, sleep N."""
@@ -382,6 +403,7 @@ class Run:
         self.house = house
         self.armed: list[str] = []
         self.megabytes: list[float] = []  # of the owner, where the load took them
+        self.keyed: list[Client] = []
         self.background: list[threading.Thread] = []
         self._keys = f"{name} {time.time_ns()}"
         self.client = Client(house, prefix="".join(word[0] for word in name.replace("-", " ").split()) or "r")

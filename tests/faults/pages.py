@@ -5,12 +5,14 @@ import os
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-MODULES = tuple(f"test_{name}" for name in ("web", "worker", "wire", "gateway", "servers", "cancel", "load", "clocks"))
+NAMES = ("web", "worker", "wire", "gateway", "servers", "cancel", "halt", "access", "load", "clocks")
+MODULES = tuple(f"test_{name}" for name in NAMES)
 PROMISES = {
     1: "Nothing is lost",
     2: "Nothing is placed twice",
     3: "We do not guess",
     4: "Every fill once",
+    5: "A halt stops",
 }
 
 

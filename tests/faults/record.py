@@ -11,9 +11,12 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import environ
-from django.db import connections
+from django.db import Error, connections
 
+from accounts.access import register
+from accounts.access.models import Scope as Right
 from accounts.clock import database_now
+from accounts.halts import switch
 from audit import keys
 from audit.models import Chain, CheckpointRun
 from audit.note import Checkpoint
@@ -28,6 +31,7 @@ from orders.vocabulary import OrderStatus
 
 # A test may set the database's clock back by half a minute.
 OVERLAP = timedelta(minutes=1)
+PERSON, LOOKED = "user:harness", "Looked at the gateway's own ledger."
 WRITERS = ("web", "worker-a", "worker-b", "beat")
 
 
@@ -78,11 +82,28 @@ def checkpoints(house) -> list[Checkpoint]:
     return list(house.signed.values())
 
 
+def resume(house) -> None:
+    """End all halts, as a person does who has looked at everything."""
+    with suppress(Error), opened(house):  # the database may be away still
+        for halt in switch.active():
+            switch.resume(halt.pk, reason=LOOKED, actor=PERSON)
+
+
+def make_key(house, **grants: list[str]) -> str:
+    """An API key that may do these things in those accounts."""
+    with opened(house):
+        _, credential = register.create(
+            name="of a test", grants={Right(right): accounts for right, accounts in grants.items()}, actor=PERSON
+        )
+    house.api_keys.append(credential.text)
+    return credential.text
+
+
 def decide_doubts(house) -> None:
     """Do what a person would about each order in doubt: look at the broker, and say what is there."""
     placements = [line for line in house.ledger() if line["kind"] == "placement" and line["accepted"]]
     there = {split(line["orderRef"])[1]: line["permId"] for line in placements}
-    who = {"reason": "Looked at the gateway's own ledger.", "actor": "user:harness", "request_id": ""}
+    who = {"reason": LOOKED, "actor": PERSON, "request_id": ""}
     with opened(house):
         for order in Order.objects.filter(status=OrderStatus.IN_DOUBT):
             with suppress(NotInDoubt):  # the worker was faster

@@ -1,8 +1,6 @@
 """Clocks that are wrong: the worker's by an hour, the database's by half a minute."""
 
-import dataclasses
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,27 +33,15 @@ def shim() -> Path:
 
 @contextmanager
 def clocks_moved(house: House, fault: WrongClock, shim: Path) -> Iterator[None]:
-    """Those parts, started anew with the wrong clock; with the right one again afterwards."""
-    right = {name: house.parts[name].program for name in fault.parts}
-    wrong = {"LD_PRELOAD": str(shim), "CLOCK_SHIFT": str(fault.seconds)}
+    """Those parts with the wrong clock; with the right one again afterwards."""
     try:
-        for name, program in right.items():
-            _restart(house, name, dataclasses.replace(program, env={**program.env, **wrong}))
-        if "postgres" in right:
-            house.database_ahead = timedelta(seconds=fault.seconds)
-        house.heal()
-        yield
+        with house.altered(fault.parts, LD_PRELOAD=str(shim), CLOCK_SHIFT=str(fault.seconds)):
+            if "postgres" in fault.parts:
+                house.database_ahead = timedelta(seconds=fault.seconds)
+            house.heal()
+            yield
     finally:
         house.database_ahead = timedelta()
-        for name, program in right.items():
-            _restart(house, name, program)
-
-
-def _restart(house: House, name: str, program) -> None:
-    house.parts[name].kill(signal.SIGINT if name == "postgres" else signal.SIGKILL)
-    house.parts[name].program = program
-    house.parts[name].start()
-    house.parts[name].wait_ready()
 
 
 def all_kinds(run: Run) -> None:

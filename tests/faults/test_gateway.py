@@ -139,8 +139,10 @@ def correction_is_stored(run: Run, found) -> None:
     assert [row["replaces"] for row in rows] == ["", line["execId"]]
 
 
-def alarm_about_second_order(run: Run, _found) -> None:
+def halted_for_second_order(run: Run, _found) -> None:
     assert run.house.logged_line("CRITICAL", "1999999999")
+    halts = run.house.rows("SELECT reason FROM accounts_halt WHERE halted_by = 'SYSTEM'")
+    assert any("1999999999" in halt["reason"] for halt in halts), halts
 
 
 def noted(code: int):
@@ -296,13 +298,13 @@ FAULTS = [
     Fault(
         name="two permIds on one stamp",
         promise=2,
-        happens="critical alarm",
+        happens="critical alarm, and trading is halted",
         arm=rule(
             lambda: wire.after(
                 wire.TO_CLIENT, wire.OPEN_ORDER, lambda passed: [passed.changed(_1="999999", _25="1999999999")]
             )
         ),
-        then=alarm_about_second_order,
+        then=halted_for_second_order,
     ),
     Fault(
         name="a live account on a paper port",

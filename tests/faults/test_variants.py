@@ -15,6 +15,8 @@ from tests.faults import proxy as wire
 from tests.faults.broken_worker import VARIANTS
 from tests.faults.checker import Broken, check
 from tests.faults.house import Run, running
+from tests.faults.test_halt import press, statuses
+from tests.walks.house import until
 
 HIDDEN = (wire.OPEN_ORDER, wire.ORDER_STATUS, wire.COMPLETED_ORDER)
 
@@ -58,6 +60,16 @@ def cut_between_claim_and_write(run: Run) -> None:
     time.sleep(2)
 
 
+def halted_while_it_waits(run: Run) -> None:
+    run.house.arm("worker.before_claim", "sleep 3")
+    run.meanwhile(lambda: (until(lambda: "RECEIVED" in statuses(run)), press(run)))
+    run.client.limit()
+
+
+def one_order(run: Run) -> None:
+    run.client.limit()
+
+
 SCENARIOS = {
     "no-write-ahead": (killed_after_the_write, {"I1", "I2", "I11"}),
     "auto-retry": (acknowledged_late, {"I1"}),
@@ -65,6 +77,8 @@ SCENARIOS = {
     "recovery-on-another-client-id": (lost_with_its_owner, {"I5"}),
     "no-settle-time": (listed_late, {"I4"}),
     "old-claim-after-reconnect": (cut_between_claim_and_write, {"I12"}),
+    "deaf-to-halts": (halted_while_it_waits, {"I20"}),
+    "one-account-for-all": (one_order, {"I21"}),
 }
 
 

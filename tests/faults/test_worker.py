@@ -59,7 +59,7 @@ def lock_lost(run: Run) -> None:
     run.house.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
 
 
-def while_busy(disturb, *, count: int = 40, after: int = 5):
+def while_busy(disturb, *, post=lambda run, _number: run.client.limit(), count: int = 40, after: int = 5):
     """Many orders at once, and something happens when the first of them are on record."""
 
     def load(run: Run) -> None:
@@ -69,7 +69,7 @@ def while_busy(disturb, *, count: int = 40, after: int = 5):
 
         disturbing = threading.Thread(target=disturb_when_busy)
         disturbing.start()
-        run.together(count, lambda _: run.client.limit())
+        run.together(count, lambda number: post(run, number))
         disturbing.join()
 
     return load

@@ -35,8 +35,7 @@ def no_file(settings, tmp_path):
 
 def waiting(actor="key:k1", *legs):
     session_row(epoch=1)
-    request = intake.place(asked(actor=actor), placement(*legs))
-    return list(request.orders.order_by("pk"))
+    return intake.place(asked(actor=actor), placement(*legs))
 
 
 def halt(scope="ALL", value=""):
@@ -170,11 +169,11 @@ def test_cancels_are_never_halted(desk, broker, settings):
 @pytest.mark.parametrize("state", [SessionState.READY, SessionState.DISCONNECTED])
 def test_what_waits_is_withdrawn_at_once_and_the_rest_goes_on(desk, broker, state):
     (ours,) = waiting()
-    other = intake.place(asked(), placement(symbol="MSFT")).orders.get()
+    (other,) = intake.place(asked(), placement(symbol="MSFT"))
     row = halt("SYMBOL", "AAPL")
     broker.state = state
 
-    dispatch.withdraw_halted(desk=desk)
+    dispatch.withdraw_halted(desk)
     sweep(desk)
 
     assert_history(ours, "received not_placed")

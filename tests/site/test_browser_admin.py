@@ -658,3 +658,21 @@ def test_a_session_that_is_away_says_what_to_do(reviewer):
     expect(alarm).to_contain_text("Critical. The gateway needs a login")
     expect(alarm).to_contain_text("Log in at the gateway's own window")
     shoot(page, "admin-away")
+
+
+def test_limits_are_set(reviewer):
+    page = reviewer
+    broker_account()
+    page.goto("/admin/accounts/limitversion/")
+    page.get_by_role("link", name="DU1000001").first.click()
+    page.get_by_label("Quantity per order").fill("100")
+    page.get_by_label("Allowed symbols").fill("aapl, msft")
+    page.get_by_label("Short selling").uncheck()
+    page.get_by_label("Reason").fill("as agreed with the desk")
+    page.get_by_role("button", name="Set these limits").click()
+
+    expect(page.get_by_text("Recorded: version 1")).to_be_visible()
+    expect(page.get_by_role("heading", name="In force: version 1")).to_be_visible()
+    expect(page.get_by_label("Allowed symbols")).to_have_value("AAPL, MSFT")
+    expect(page.get_by_label("Quantity per order")).to_have_value("100")
+    expect(page.get_by_label("Short selling")).not_to_be_checked()

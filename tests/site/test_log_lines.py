@@ -30,7 +30,7 @@ HOSTILE = {
     "lone surrogate": "a\ud800b",
     "quote and brace": '", "level": "CRITICAL", "message": "forged"}',
 }
-LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z WARNING orders\.api: ")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z WARNING paper orders\.api: ")
 
 
 def record(message, *arguments, exc_info=None):
@@ -71,8 +71,9 @@ def test_a_hostile_text_is_one_field_of_one_object(text):
     assert len(line.splitlines()) == 1
     assert line.isascii()
     fields = json.loads(line)
-    assert set(fields) == {"time", "level", "logger", "message", "traceback"}
-    assert (fields["level"], fields["logger"], fields["message"]) == ("WARNING", "orders.api", f"symbol {text}")
+    assert set(fields) == {"time", "level", "mode", "logger", "message", "traceback"}
+    assert (fields["level"], fields["mode"]) == ("WARNING", "paper")
+    assert (fields["logger"], fields["message"]) == ("orders.api", f"symbol {text}")
 
 
 @given(st.text())

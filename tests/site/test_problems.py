@@ -283,6 +283,14 @@ def test_a_request_without_a_proper_id_gets_one(client, given):
     assert all(len(request_id) == 32 for request_id in found)
 
 
+@pytest.mark.parametrize("mode", ["paper", "live"])
+@pytest.mark.parametrize("path", ["/nope", "/health/live", "/openapi.json", "/admin/login/", "/static/nope.css"])
+def test_every_answer_says_which_money_it_is_about(client, settings, mode, path):
+    settings.TRADING_MODE = mode
+
+    assert client.get(path).headers["X-Trading-Mode"] == mode
+
+
 def test_log_lines_name_the_request(client, caplog):
     from ibkr_site.log_lines import ConsoleFormatter
 
@@ -296,4 +304,4 @@ def test_log_lines_name_the_request(client, caplog):
     finally:
         logger.removeHandler(handler)
 
-    assert "ibkr_site.request_context: [abc] GET /nope 404" in lines[0]
+    assert "INFO paper ibkr_site.request_context: [abc] GET /nope 404" in lines[0]

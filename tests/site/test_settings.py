@@ -107,6 +107,16 @@ def test_a_file_of_variables_gives_way_to_the_environment(tmp_path):
         ({"DATABASE_URL": "sqlite:///x"}, "DATABASE_URL must start with postgres://: "),
         ({"HOST": "0.0.0.0"}, "HOST=0.0.0.0 would let anyone who reaches this machine place orders"),
         ({"TRADING_MODE": "live"}, "TRADING_MODE=live needs IB_PORT"),
+        ({"TRADING_MODE": "LIVE"}, "TRADING_MODE=LIVE is unknown: use paper or live"),
+        ({"TRADING_MODE": "live", "IB_PORT": "4001"}, "TRADING_MODE=live needs IB_ACCOUNT, the account that may be"),
+        ({"TRADING_MODE": "live", "IB_PORT": "4002"}, "IB_PORT=4002 is a paper trading port but TRADING_MODE is live"),
+        (
+            {"TRADING_MODE": "live", "IB_PORT": "4001", "IB_ACCOUNT": "DU1"},
+            "IB_ACCOUNT=DU1 is a paper account but TRADING_MODE is live",
+        ),
+        ({"IB_ACCOUNT": "U1"}, "IB_ACCOUNT=U1 is not a paper account (DU…) but TRADING_MODE is paper"),
+        ({"PAPER_PORT": "4001"}, "PAPER_PORT=4001 is a live trading port"),
+        ({"PAPER_ACCOUNTS": "DU1,U2"}, "PAPER_ACCOUNTS=U2 is not a paper account"),
         ({"HOST": "0.0.0.0", "API_AUTH": "keys"}, "HOST=0.0.0.0 would have API keys sent in the clear"),
         ({"API_AUTH": "none"}, "API_AUTH=none is unknown: use loopback or keys"),
         ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES: 10.0.0.1/8 has host bits set: use an address or a"),
@@ -264,21 +274,22 @@ def test_secrets_are_replaced_whole_and_read_without_their_line_end(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "chosen", "served", "refused"),
+    ("mode", "served", "refused"),
     [
-        ("paper", "", ["DU1000001", "DF22"], None),
-        ("paper", "", ["DU1000001", "U22"], "U22"),
-        ("paper", "DU1000001", ["DU1000001", "U22"], None),
-        ("live", "U22", ["U22"], None),
-        ("live", "", ["DU1000001"], "DU1000001"),
+        ("paper", ["DU1000001", "DF22"], None),
+        ("paper", ["DU1000001", "U22"], "U22"),
+        ("paper", ["U22"], "U22"),
+        ("live", ["U22", "F33"], None),
+        ("live", ["U22", "DU1000001"], "DU1000001"),
+        ("live", ["DU1000001"], "DU1000001"),
     ],
 )
-def test_what_a_gateway_serves_must_be_what_the_mode_says(mode, chosen, served, refused):
+def test_what_a_gateway_serves_must_be_what_the_mode_says(mode, served, refused):
     if refused is None:
-        checks.refuse_wrong_accounts(trading_mode=mode, chosen=chosen, served=served)
+        checks.refuse_wrong_accounts(trading_mode=mode, served=served)
     else:
         with pytest.raises(ImproperlyConfigured, match=f"serves account {refused}: log in"):
-            checks.refuse_wrong_accounts(trading_mode=mode, chosen=chosen, served=served)
+            checks.refuse_wrong_accounts(trading_mode=mode, served=served)
 
 
 @pytest.mark.parametrize(

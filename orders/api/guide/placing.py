@@ -9,14 +9,15 @@ Rules
 import logging
 import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
 from accounts.access.callers import Caller, account_for
 from accounts.access.models import Scope
-from accounts.freshness import standing
+from accounts.freshness import Standing, standing
+from gateway.times import zone
 from orders import intake, kill_points, outcomes, tasks, waiting
 from orders.api.guide import answers
 from orders.api.guide.answers import Answer
@@ -25,6 +26,7 @@ from orders.errors import Paused
 from orders.intake import Asked, Leg, Placement
 from orders.models import OrderRequest
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
+from orders.schedule import last_midnight
 from orders.vocabulary import OrderStatus, OrderType, Role, Side, TimeInForce
 from orders.withdrawal import withdraw
 
@@ -48,6 +50,7 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any], *, caller: Caller) 
         order_ref=terms.get("order_ref") or "",
         legs=legs(kind, terms),
         valid_for=timedelta(seconds=settings.ORDER_VALID_SECONDS),
+        day_began=_day_began(session),
     )
     kill_points.reached("web.before_insert")
     orders = intake.place(asked, placement)
@@ -69,6 +72,11 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any], *, caller: Caller) 
         log.exception("what became of request %s could not be read", request.pk)
         return answers.unknown(orders)
     return answer
+
+
+def _day_began(session: Standing) -> datetime:
+    known = zone(session.session.time_zone) if session.session is not None else None
+    return last_midnight(session.at, known or UTC)
 
 
 def refuse_while_paused(now: datetime) -> None:

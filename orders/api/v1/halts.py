@@ -2,17 +2,19 @@
 
 from typing import Any
 
+from django.db.models import Q
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.access.callers import Caller, NotGranted, caller_of
+from accounts.access.models import Scope as Grant
 from accounts.halts import switch
 from accounts.halts.models import Halt, HaltedOrder, Scope
 from alarms.notes import LONGEST_NOTE, SHORTEST_NOTE
 from orders import recall
-from orders.vocabulary import Actor
 
 
 class HaltInput(serializers.Serializer[Any]):
@@ -79,7 +81,11 @@ class HaltViewSet(GenericViewSet[Any]):
     )
     def list(self, request: Request) -> Response:
         """The halts that are on, the oldest first. Not the file: GET /health/ready tells of it."""
-        return Response(HaltOutput(switch.active().prefetch_related("orders"), many=True).data)
+        shown = switch.active().prefetch_related("orders")
+        caller = caller_of(request)
+        if caller.accounts(Grant.READ) is not None:
+            shown = shown.filter(_own(caller, Grant.READ))
+        return Response(HaltOutput(shown, many=True).data)
 
     @extend_schema(
         operation_id="halt",
@@ -97,9 +103,25 @@ class HaltViewSet(GenericViewSet[Any]):
         wanted = HaltInput(data=request.data)
         wanted.is_valid(raise_exception=True)
         given, request_id = wanted.validated_data, request.headers.get("X-Request-Id", "")
-        halt = switch.halt(
-            Scope(given["scope"]), given["value"], reason=given["reason"], actor=Actor.API, request_id=request_id
-        )
+        caller, scope = caller_of(request), Scope(given["scope"])
+        for grant in (Grant.TRADE, *([Grant.CANCEL] if given["cancel"] else [])):
+            _refuse_what_is_not_granted(caller, grant, scope, switch.checked_value(scope, given["value"]))
+        halt = switch.halt(scope, given["value"], reason=given["reason"], actor=caller.actor, request_id=request_id)
         if given["cancel"]:
-            recall.recall(halt, actor=Actor.API, request_id=request_id)
+            recall.recall(halt, actor=caller.actor, request_id=request_id)
         return Response(HaltOutput(halt).data, status=201)
+
+
+def _own(caller: Caller, grant: Grant) -> Q:
+    """Halts that concern nobody but a caller who is not granted every account: of its accounts, and of its key."""
+    accounts = Q(scope=Scope.ACCOUNT) & caller.within(grant, "value")
+    return accounts | Q(scope=Scope.KEY, value=caller.actor.removeprefix(switch.KEY))
+
+
+def _refuse_what_is_not_granted(caller: Caller, grant: Grant, scope: Scope, value: str) -> None:
+    """Raises: NotGranted."""
+    granted = caller.accounts(grant)
+    own_key = scope is Scope.KEY and value == caller.actor.removeprefix(switch.KEY) and grant is Grant.TRADE
+    if granted is None or own_key or (scope is Scope.ACCOUNT and value in granted):
+        return
+    raise NotGranted(f"This API key may {grant} in some accounts only: it can halt each of those, and its own key.")

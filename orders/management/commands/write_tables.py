@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from accounts.diagnosis import ADVICE, Finding
+from accounts.limits import values
 from alarms.vocabulary import MEANINGS
 from gateway.error_codes import ERROR_CODES, Effect
 from orders import lifecycle
@@ -101,6 +102,15 @@ def alarm_table() -> str:
     return "\n".join(lines)
 
 
+def limit_table() -> str:
+    """Every limit, how it is set, and what holds before anybody set it."""
+    lines = ["| Limit | With `manage.py limits set` | What it means | Paper | Live |", "|---|---|---|---|---|"]
+    paper, live = values.in_words(values.PAPER), values.in_words(values.LIVE)
+    for name, label, words, _ in values.LIMITS:
+        lines.append(f"| {label} | `--{name.replace('_', '-')}` | {words} | {paper[name]} | {live[name]} |")
+    return "\n".join(lines)
+
+
 def parts() -> dict[tuple[str, str], str]:
     """(page below docs/, name of the part) -> its text."""
     return {
@@ -109,6 +119,7 @@ def parts() -> dict[tuple[str, str], str]:
         ("lifecycle.md", "table"): lifecycle_table(),
         ("error-codes.md", "table"): error_code_table(),
         ("operations.md", "session"): session_table(),
+        ("limits.md", "table"): limit_table(),
         ("alarms.md", "alarms"): alarm_table(),
     }
 

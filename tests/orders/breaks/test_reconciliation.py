@@ -16,9 +16,10 @@ from orders.breaks import closing, ours, reconciliation, runs, statements
 from orders.breaks.hearing import QUERIES
 from orders.breaks.models import AnchoredHolding, Break, PositionAnchor, ReconciliationRun
 from orders.models import Execution, Order
+from orders.risk.values import Ticket
 from tests.orders.assertions import assert_history
 from tests.orders.breaks.conftest import position
-from tests.orders.builders import AAPL, ACCOUNT, CLIENT_ID, GATEWAY, completed_order, execution, open_order
+from tests.orders.builders import AAPL, ACCOUNT, CLIENT_ID, GATEWAY, LIMIT, completed_order, execution, open_order
 from tests.orders.factories import at, order_in
 
 pytestmark = pytest.mark.django_db
@@ -525,15 +526,21 @@ def test_a_break_is_closed_once(missing):
 # What counts as working
 
 
+def working():
+    ticket = Ticket(account=ACCOUNT, symbol="AAPL", quantity=D(1), legs=[LIMIT])
+    _, at_stake = exposure.look(ticket, waiting=True, day_began=None)
+    return at_stake.working
+
+
 def test_what_the_broker_does_not_have_takes_no_room_there(reconcile, broker, order):
-    assert exposure.working_orders(ACCOUNT, "AAPL") == {"BUY": 1}
+    assert working() == {"BUY": 1}
 
     reconcile()
-    assert exposure.working_orders(ACCOUNT, "AAPL") == {}
+    assert working() == {}
 
     broker.list(open_orders=[listed(order)])
     reconcile()
-    assert exposure.working_orders(ACCOUNT, "AAPL") == {"BUY": 1}
+    assert working() == {"BUY": 1}
 
 
 def test_other_breaks_change_nothing_about_the_room(reconcile, broker, order):
@@ -542,7 +549,7 @@ def test_other_breaks_change_nothing_about_the_room(reconcile, broker, order):
 
     reconcile()
 
-    assert exposure.working_orders(ACCOUNT, "AAPL") == {"BUY": 2}
+    assert working() == {"BUY": 2}
 
 
 # Runs

@@ -1,0 +1,1 @@
+"""What an account may do: limits as versioned rows, and how people change them."""
