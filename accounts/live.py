@@ -7,7 +7,9 @@ written together; positions and the session's state are written at once.
 import logging
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.db import Error, transaction
@@ -33,6 +35,9 @@ from gateway.reports import (
 log = logging.getLogger(__name__)
 
 SIGN_OF_LIFE_SECONDS = 2.0
+HELD = ("symbol", "security_type", "currency", "quantity", "average_cost", "as_of")
+
+Holding = PositionReport | PortfolioReport
 
 
 class LiveBook:
@@ -54,13 +59,26 @@ class LiveBook:
                 self._sessions().update(heard_at=_by_the_database(report.received_at))
             case AccountValueReport():
                 self._gather(report)
-            case PositionReport():
-                self._position(report, average_cost=report.average_cost)
-            case PortfolioReport():
-                worth = {"market_price": report.market_price, "market_value": report.market_value}
-                self._position(report, average_cost=report.average_cost, valued_at=report.received_at, **worth)
+            case PositionReport() | PortfolioReport():
+                self._holdings([report])
             case AnswerComplete():
                 self._answered(report)
+
+    def apply_all(self, reports: Iterable[Report]) -> None:
+        """Apply reports in their order; of what is told of one holding several times, the last."""
+        latest: dict[object, Report] = {}
+        for report in reports:
+            key = _figure(report)
+            latest.pop(key, None)
+            latest[key] = report
+        for _, alike in groupby(latest.values(), key=type):
+            together = [*alike]
+            holdings = [report for report in together if isinstance(report, PositionReport | PortfolioReport)]
+            if holdings:
+                self._holdings(holdings)
+            else:
+                for report in together:
+                    self.apply(report)
 
     def flush(self) -> None:
         """Write the gathered account figures. What could not be written is kept, beneath what came since."""
@@ -153,26 +171,39 @@ class LiveBook:
         with self._lock:
             self._values[report.account, report.key, report.currency] = value
 
-    def _position(self, report: PositionReport | PortfolioReport, **figures: object) -> None:
-        contract = report.contract
-        if isinstance(report, PositionReport):
-            # What it was worth is not what it is worth: the new value comes a moment later, by itself.
-            held = Position.objects.filter(account=report.account, con_id=contract.con_id)
-            held.exclude(quantity=report.quantity).update(market_value=None, valued_at=None)
-        told = {
-            "symbol": contract.symbol,
-            "security_type": contract.security_type,
-            "currency": contract.currency,
-            "quantity": report.quantity,
-            "as_of": report.received_at,
-            **figures,
-        }
+    def _holdings(self, told: Sequence[Holding]) -> None:
+        """Reports of one kind, on different contracts."""
+        if isinstance(told[0], PositionReport):
+            self._forget_worth(told)
+        rows = [
+            Position(
+                account_id=report.account,
+                con_id=report.contract.con_id,
+                symbol=report.contract.symbol,
+                security_type=report.contract.security_type,
+                currency=report.contract.currency,
+                quantity=report.quantity,
+                average_cost=report.average_cost,
+                as_of=report.received_at,
+                **_worth(report),
+            )
+            for report in told
+        ]
         Position.objects.bulk_create(
-            [Position(account_id=report.account, con_id=contract.con_id, **told)],
+            sorted(rows, key=lambda row: (row.account_id, row.con_id)),
             update_conflicts=True,
             unique_fields=["account", "con_id"],
-            update_fields=list(told),
+            update_fields=[*HELD, *_worth(told[0])],
         )
+
+    def _forget_worth(self, told: Sequence[Holding]) -> None:
+        # What it was worth is not what it is worth: the new value comes a moment later, by itself.
+        now = {(report.account, report.contract.con_id): report.quantity for report in told}
+        held = Position.objects.filter(con_id__in={con_id for _, con_id in now}, valued_at__isnull=False)
+        rows = held.values_list("pk", "account_id", "con_id", "quantity")
+        changed = [pk for pk, account, con_id, quantity in rows if now.get((account, con_id), quantity) != quantity]
+        if changed:
+            Position.objects.filter(pk__in=changed).update(market_value=None, valued_at=None)
 
     def _answered(self, answer: AnswerComplete) -> None:
         self.flush()
@@ -192,6 +223,24 @@ class LiveBook:
         ours = Q(account__session_id=self.gateway)
         gone = Position.objects.filter(ours, as_of__lt=started_at).exclude(quantity=0)
         gone.update(quantity=0, market_value=0, as_of=started_at)
+
+
+def _figure(report: Report) -> object:
+    """What a report is the latest word on."""
+    if isinstance(report, PositionReport | PortfolioReport):
+        return type(report), report.account, report.contract.con_id
+    return type(report) if isinstance(report, Heard) else id(report)
+
+
+def _worth(report: Holding) -> dict[str, Any]:
+    """What a holding is worth, as far as the report says."""
+    if isinstance(report, PositionReport):
+        return {}
+    return {
+        "market_price": report.market_price,
+        "market_value": report.market_value,
+        "valued_at": report.received_at,
+    }
 
 
 def _by_the_database(moment: datetime) -> Combinable:

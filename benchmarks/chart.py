@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-WIDTH, BAR, GAP, LEFT, RIGHT = 760, 16, 22, 190, 90
+WIDTH, BAR, GAP, LEFT, RIGHT = 760, 16, 22, 220, 90
 # Middle tones: they stand off from white as well as from black.
 COLOURS = {"floor": "#8a8f98", "peer": "#d9822b", "ours": "#2f8f6b"}
 NAMES = {"floor": "the library alone", "peer": "the guide’s design", "ours": "this gateway"}

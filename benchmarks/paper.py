@@ -91,7 +91,7 @@ def measure(number: int) -> list[tuple[int, float, float]]:
     with tempfile.TemporaryDirectory(prefix="ibkr-benchmark-") as name:
         instruments = write_instruments(Path(name) / "instruments.csv")
         supply = Orders(read_catalogue(instruments))
-        with Venue(Path(name), instruments, 0).gateway("gateway") as (process, port, _):
+        with Venue(Path(name), instruments, 0).gateway("gateway", client_id=2) as (process, port, _):
             with socket.create_connection(("127.0.0.1", port)) as sock:
                 sock.sendall(b"API\0" + frame(f"v157..{VERSION}".encode()) + frame(b"71\x002\x0041\0\0"))
                 answers = frames(sock)

@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import chart, meter, rivals
-from benchmarks.load import Client, Orders, Run, closed_loop, open_loop
+from benchmarks.load import Client, Orders, Refused, Run, closed_loop, open_loop
 from benchmarks.rivals import Venue, messages_per_order
 from gateway.paper.catalogue import BUNDLED, read_catalogue
 
@@ -122,15 +122,26 @@ class Bench:
                 lambda number=number, at_once=at_once: rival.place(orders, number=number, at_once=at_once),  # type: ignore[misc]
             )
 
+    def steps(self, own: rivals.Served, *, book: str) -> None:
+        asked, acknowledged, answered = own.steps(self.extent.single)
+        self.facts[f"steps, {book}"] = {
+            "asked to claimed": round(asked, 2),
+            "claimed to acknowledged": round(acknowledged, 2),
+            "acknowledged to answer": round(answered, 2),
+        }
+
     async def reads(self, who: str, rival: Any, *, book: str) -> None:
         for path in READS:
-            await rival.read(path, number=3)
-            await self.measured(
-                f"GET {path}, {book}",
-                who,
-                rival,
-                lambda path=path: rival.read(path, number=self.extent.reads),  # type: ignore[misc]
-            )
+            try:
+                await rival.read(path, number=3)
+                await self.measured(
+                    f"GET {path}, {book}",
+                    who,
+                    rival,
+                    lambda path=path: rival.read(path, number=self.extent.reads),  # type: ignore[misc]
+                )
+            except Refused as refused:
+                say(f"  GET {path}, {book}: {who} refused it, and has no row: {refused}")
 
     async def book(self, *, working: int) -> None:
         """All rivals in turns, before books with that many working orders."""
@@ -148,12 +159,13 @@ class Bench:
                     await self.placements("peer", peer, self.orders(), book=book)
                     await self.reads("peer", peer, book=book)
                 ledger = peer.ledger
+                await own.place(orders, number=self.extent.single, at_once=1)
+                self.steps(own, book=book)
                 await self.placements("ours", own, orders, book=book)
-                if number == self.extent.rounds - 1:
-                    self.memory(f"{book}", own)
-                    await self.flood(own, orders, book=book)
-                    self.memory(f"{book}, at the end", own)
                 await self.reads("ours", own, book=book)
+            self.memory(f"{book}", own)
+            await self.flood(own, orders, book=book)
+            self.memory(f"{book}, at the end", own)
         self.facts[f"messages per order, {book}, ours, all asked beside"] = messages_per_order(own.ledger)
         self.facts[f"messages per order, {book}, peer, reads too"] = messages_per_order(ledger)
 
@@ -167,9 +179,9 @@ class Bench:
         held = meter.megabytes(meter.family(rival.process))
         self.facts[f"MB, {when}"] = {part: round(size) for part, size in sorted(held.items())}
 
-    async def sustained(self, minutes: float) -> None:
-        """45 orders a second, paced as IB wants it; times from when an order was due."""
-        say(f"45 orders a second for {minutes:g} minutes")
+    async def sustained(self, minutes: float, *, rate: float) -> None:
+        """So many orders a second, paced as IB wants it; times from when an order was due."""
+        say(f"{rate:g} orders a second for {minutes:g} minutes")
         venue = Venue(self.directory, self.instruments, 0, paced=True)
         orders = self.orders(resting=20)
         async with rivals.ours(venue, self.name("paced"), WEB_THREADS="32") as own:
@@ -179,8 +191,8 @@ class Bench:
             await asyncio.sleep(2)
             self.memory("sustained, before", own)
             seconds = minutes * 60
-            run = open_loop(place, per_second=45, seconds=seconds, at_once=64)
-            await self.measured(f"45/s, paced, {minutes:g} min", "ours", own, lambda: run)
+            run = open_loop(place, per_second=rate, seconds=seconds, at_once=64)
+            await self.measured(f"{rate:g}/s, paced, {minutes:g} min", "ours", own, lambda: run)
             self.memory("sustained, after", own)
             for client in clients:
                 client.close()
@@ -222,7 +234,7 @@ async def run(options: argparse.Namespace, directory: Path) -> Bench:
     for working in options.working:
         await bench.book(working=working)
     if options.sustained:
-        await bench.sustained(options.sustained)
+        await bench.sustained(options.sustained, rate=options.rate)
     return bench
 
 
@@ -231,7 +243,8 @@ def main() -> int:
     add = parser.add_argument
     add("--rounds", type=int, default=Extent.rounds, help="how often each rival has its turn (%(default)s)")
     add("--working", type=int, nargs="*", default=[0, 1000], help="working orders in the book (0 and 1000)")
-    add("--sustained", type=float, default=0.0, metavar="MINUTES", help="and so long at 45 orders a second, paced")
+    add("--sustained", type=float, default=0.0, metavar="MINUTES", help="and so long at --rate orders a second, paced")
+    add("--rate", type=float, default=45.0, metavar="ORDERS", help="a second, of --sustained (%(default)g)")
     add("--quick", action="store_true", help="few orders, one round")
     add("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
     add("--chart", type=Path, metavar="FILE", help="draw them to FILE, as SVG")

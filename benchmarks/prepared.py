@@ -1,8 +1,8 @@
 """Paper gateways as they would be later: with a full day behind them, or with many orders at work.
 
-Rules: orders of another client, spread over all instruments, buys and sells in turn; a full day's have ten executions
-each, those at work lie far from the market. The state is written by the gateway's own code and served by its own
-process.
+Rules: orders spread over all instruments, buys and sells in turn; those of a full day are another client's and have ten
+executions each, those at work belong to the client one names and lie far from the market. The state is written by the
+gateway's own code and served by its own process.
 """
 
 import subprocess
@@ -37,8 +37,8 @@ def new_exchange(instruments: Path | None = None) -> Exchange:
     )
 
 
-def write_book(directory: Path, *, working: int, instruments: Path | None = None) -> None:
-    """Leave that many working orders in the directory."""
+def write_book(directory: Path, *, working: int, client_id: int, instruments: Path | None = None) -> None:
+    """Leave that many working orders of a client in the directory."""
     exchange = new_exchange(instruments)
     exchange.open()
     listings = list(exchange.catalogue)
@@ -46,7 +46,7 @@ def write_book(directory: Path, *, working: int, instruments: Path | None = None
         listing, side = listings[number % len(listings)], ("BUY", "SELL")[number // len(listings) % 2]
         receipt = exchange.place(
             Placement(
-                client_id=SOMEBODY,
+                client_id=client_id,
                 order_id=number + 1,
                 contract=ContractAsk(con_id=listing.con_id),
                 side=side,

@@ -2,7 +2,7 @@
 
 Rules: every one is real processes over TCP. The peer and the floor get a fresh gateway for every round, ours keeps one
 for all rounds and has its history to carry. Where pacing is off it is off for all: at the gateway, in ib_insync and in
-our session.
+our session. The orders a book holds are the rival's own, as they would be had it placed them.
 """
 
 import asyncio
@@ -18,7 +18,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import psycopg
 
 from benchmarks import load
 from benchmarks.load import Orders, Run
@@ -26,7 +29,18 @@ from benchmarks.prepared import ACCOUNT, CASH, gateway_process, write_book
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 90.0
+OURS, PEER, FLOOR = 17, 31, 33  # client ids
 UNPACED = 100_000  # messages a second: never reached
+# By the database's clock: asked for, claimed, acknowledged, answered.
+STEPS = """
+    SELECT extract(epoch FROM sent.recorded_at - o.received_at)::float8 * 1000,
+        extract(epoch FROM accepted.recorded_at - sent.recorded_at)::float8 * 1000,
+        extract(epoch FROM a.answered_at - accepted.recorded_at)::float8 * 1000
+    FROM (SELECT * FROM orders_order WHERE request_id IS NOT NULL ORDER BY id DESC LIMIT %s) AS o
+    JOIN orders_orderevent sent ON sent.order_id = o.id AND sent.kind = 'SENT'
+    JOIN orders_orderevent accepted ON accepted.order_id = o.id AND accepted.kind = 'ACCEPTED'
+    JOIN orders_requestanswer a ON a.request_id = o.request_id
+"""
 
 
 @dataclass(frozen=True)
@@ -39,11 +53,11 @@ class Venue:
     paced: bool = False
 
     @contextmanager
-    def gateway(self, name: str) -> Iterator[tuple[int, int, Path]]:
-        """A gateway with that book: its process id, its port, its ledger."""
-        prepared, state = self.directory / f"book-{self.working}", self.directory / name
+    def gateway(self, name: str, *, client_id: int) -> Iterator[tuple[int, int, Path]]:
+        """A gateway with that book, its orders of that client: its process id, its port, its ledger."""
+        prepared, state = self.directory / f"book-{self.working}-{client_id}", self.directory / name
         if not prepared.exists():
-            write_book(prepared, working=self.working, instruments=self.instruments)
+            write_book(prepared, working=self.working, client_id=client_id, instruments=self.instruments)
         shutil.copytree(prepared, state)
         ledger = state / "ledger.jsonl"
         options = ["--instruments", str(self.instruments), "--cash", str(CASH), "--tick", "0.5"]
@@ -77,6 +91,14 @@ class Served:
     process: int
     gateway_process: int
     ledger: Path
+    database: Path | None = None  # where the address of its database stands
+
+    def steps(self, last: int) -> list[float]:
+        """Median milliseconds of the last orders: asked to claimed, claimed to acknowledged, that to the answer."""
+        assert self.database is not None
+        with psycopg.connect(self.database.read_text().strip()) as connection:
+            rows = connection.execute(STEPS, [last]).fetchall()
+        return [median(step) for step in zip(*rows, strict=True)]
 
     async def place(self, orders: Orders, *, number: int, at_once: int) -> Run:
         return await load.place_over_http(self.port, orders, number=number, at_once=at_once)
@@ -88,7 +110,7 @@ class Served:
 @asynccontextmanager
 async def ours(venue: Venue, name: str, **environment: str) -> AsyncIterator[Served]:
     """The whole stack as `make run` starts it, ready to trade. `environment`: settings beside those of the bench."""
-    with venue.gateway(f"{name}-gateway") as (gateway, gateway_port, ledger):
+    with venue.gateway(f"{name}-gateway", client_id=OURS) as (gateway, gateway_port, ledger):
         data, port = venue.directory / name, free_port()
         data.mkdir()
         own = {
@@ -97,6 +119,7 @@ async def ours(venue: Venue, name: str, **environment: str) -> AsyncIterator[Ser
             "PORT": str(port),
             "IB_PORT": str(gateway_port),
             "IB_ACCOUNT": ACCOUNT,
+            "IB_CLIENT_ID": str(OURS),
             "LOG_LEVEL": "WARNING",
             # On a machine that does other things an order is to be slow rather than given up.
             "PLACEMENT_WAIT_SECONDS": "40",
@@ -114,7 +137,7 @@ async def ours(venue: Venue, name: str, **environment: str) -> AsyncIterator[Ser
             )
         try:
             await _answers(port, "/health/ready", process, data / "stack.log")
-            yield Served(port, process.pid, gateway, ledger)
+            yield Served(port, process.pid, gateway, ledger, data / "database_url")
         finally:
             process.terminate()
             process.wait(60)
@@ -122,7 +145,7 @@ async def ours(venue: Venue, name: str, **environment: str) -> AsyncIterator[Ser
 
 @asynccontextmanager
 async def peer(venue: Venue, name: str) -> AsyncIterator[Served]:
-    with venue.gateway(f"{name}-gateway") as (gateway, gateway_port, ledger):
+    with venue.gateway(f"{name}-gateway", client_id=PEER) as (gateway, gateway_port, ledger):
         port, log_file = free_port(), venue.directory / f"{name}.log"
         argv = [sys.executable, "-m", "benchmarks.peer", "--gateway", str(gateway_port), "--port", str(port)]
         with log_file.open("wb") as log:
@@ -190,11 +213,11 @@ class Floor:
 async def floor(venue: Venue, name: str) -> AsyncIterator[Floor]:
     from ib_insync import IB
 
-    with venue.gateway(f"{name}-gateway") as (gateway, port, _):
+    with venue.gateway(f"{name}-gateway", client_id=FLOOR) as (gateway, port, _):
         ib = IB()
         if not venue.paced:
             ib.client.MaxRequests = 0
-        await ib.connectAsync("127.0.0.1", port, 33, 10)
+        await ib.connectAsync("127.0.0.1", port, FLOOR, 10)
         try:
             yield Floor(ib, gateway)
         finally:

@@ -253,16 +253,7 @@ def _apply_together(batch: Sequence[Report], book: LiveBook, *, session: str) ->
         reports.apply_told(orders, session=session)
     if commissions := [told for told in batch if isinstance(told, CommissionReport)]:
         fills.record_commissions(commissions)
-    # Of one figure told several times the last is what it is.
-    latest = {_figure(told): told for told in batch if not isinstance(told, reports.Told | CommissionReport)}
-    for told in latest.values():
-        book.apply(told)
-
-
-def _figure(report: Report) -> object:
-    if isinstance(report, PositionReport | PortfolioReport):
-        return type(report), report.account, report.contract.con_id
-    return type(report) if isinstance(report, Heard) else report
+    book.apply_all(told for told in batch if not isinstance(told, reports.Told | CommissionReport))
 
 
 def _begin_epoch() -> int:

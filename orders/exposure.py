@@ -16,9 +16,9 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.db.models.functions import Now
 
+from accounts import prepared
 from accounts.limits import values
 from accounts.limits.losses import difference
 from accounts.limits.values import Limits
@@ -156,9 +156,7 @@ def look(
         "gone": [kind.value for kind in NOT_WORKING_THERE],
         "oldest_price": OLDEST_PRICE,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(LOOK, asked)
-        (found,) = cursor.fetchone()
+    (found,) = prepared.one(LOOK, asked)
     seen = json.loads(found, parse_float=Decimal)
     row = seen["limits"]
     limits = values.from_row(row) if row else values.DEFAULTS[settings.TRADING_MODE]

@@ -11,7 +11,7 @@ from django.db.models.functions import Greatest
 from accounts.models import GatewaySession
 from gateway.errors import GatewayError
 from gateway.reports import Query, SessionState
-from orders import dispatch, reconcile, sync
+from orders import dispatch, reconcile, sync, waiting
 from orders.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -61,3 +61,4 @@ def list_open_orders(desk: Desk) -> None:
         return
     desk.broker.ask(Query.ALL_OPEN_ORDERS, timeout=reconcile.QUESTION_SECONDS)
     sessions.update(open_orders_listed=Greatest(F("open_orders_listed"), number))
+    waiting.announce(waiting.open_orders(desk.gateway))

@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 import psycopg
 from django.db import connection
 
-from orders.journal import CHANNEL
+from orders.journal import CHANNEL, wake
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 POLL_SECONDS = 0.25
+LONGEST_POLL_SECONDS = 1.0  # whoever looked in vain looks less often: looks take their time from what is late
 RECONNECT_SECONDS = 1.0
 
 
@@ -95,6 +96,17 @@ def until(
             if done(seen) or left <= 0:
                 return seen
             event.wait(min(poll, left))
+            poll = min(poll * 2, max(poll, LONGEST_POLL_SECONDS))
+
+
+def open_orders(gateway: str) -> str:
+    """The key under which one waits for a new list of the open orders."""
+    return f"open orders {gateway}"
+
+
+def announce(key: str) -> None:
+    """Wake whoever waits for what has just been committed."""
+    wake(key)
 
 
 def listening_parameters() -> dict[str, Any]:

@@ -23,7 +23,6 @@ from orders.models import Order, OrderEvent
 from orders.vocabulary import WORKING, EventKind, OrderStatus
 
 ANSWER_SECONDS = 3.0
-LOOK_SECONDS = 0.02  # nobody notifies of this answer, and it takes the broker some milliseconds
 UNACKNOWLEDGED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 NO_TRIGGER = "—"
 
@@ -93,13 +92,12 @@ def _ask() -> tuple[datetime, list[int]]:
     """When the broker listed its open orders, not before now, and their permanent ids. Raises: NotConnected."""
     sessions = GatewaySession.objects.filter(pk=settings.GATEWAY_NAME)
     number = wanted.open_orders(settings.GATEWAY_NAME)
-    ring(tasks.list_open_orders)
     session = waiting.until(
         sessions.get,
-        key=f"open orders {settings.GATEWAY_NAME}",
+        begin=lambda: ring(tasks.list_open_orders),
+        key=waiting.open_orders(settings.GATEWAY_NAME),
         done=lambda seen: seen.open_orders_listed >= number,
         seconds=ANSWER_SECONDS,
-        poll=LOOK_SECONDS,
     )
     if session.open_orders_as_of is None or session.open_orders_listed < number:
         raise NotConnected("the broker did not list its open orders in time")
