@@ -21,8 +21,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
 
     def is_usable(self) -> bool:
-        if self.connection is None:
-            return False
+        if self.connection is None or self.connection.closed:
+            return False  # the driver saw it end, and gave the socket away
         poll = select.poll()
         poll.register(self.connection.pgconn.socket, select.POLLIN)
         return not poll.poll(0) or super().is_usable()

@@ -44,5 +44,15 @@ def test_one_that_the_server_ended_is_found_out(another):
         value(another, "SELECT 1")
 
 
+@pytest.mark.django_db
+def test_one_that_ended_in_the_middle_of_a_request_is_found_out(another):
+    pid = value(another, "SELECT pg_backend_pid()")
+    assert value(connection, f"SELECT pg_terminate_backend({pid}, 5000)")
+    with pytest.raises(OperationalError):
+        value(another, "SELECT 1")
+
+    assert not another.is_usable()
+
+
 def test_a_closed_one_is_of_no_use(another):
     assert not another.is_usable()
