@@ -98,10 +98,10 @@ async def serve(options: argparse.Namespace) -> None:
         clock=now,
         zone=zone,
     )
-    store = Store(options.state, exchange) if options.state else None
+    ledger = Ledger(options.ledger, now)
+    store = Store(options.state, exchange, ledger) if options.state else None
     if store is not None:
         store.load()
-    ledger = Ledger(options.ledger, now)
     clock = Clock(zone, options.time_zone)
     venue = Venue(exchange, ledger=ledger, store=store, clock=clock, read_only=options.read_only, rate=options.rate)
     ledger.record("start", accounts=list(exchange.accounts), seed=options.seed)

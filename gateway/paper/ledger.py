@@ -1,8 +1,10 @@
 """The ledger: what this gateway was told and what it did, one JSON object per line, appended and never changed.
 
 Rules: a line is on disk (fsync) before the answer to the message that caused it leaves; lines of one turn share one
-fsync. Every line has `time` (UTC, ISO 8601) and `kind`; prices, quantities and money are strings with the exact
-decimals, an unset price is null. Texts stand as received.
+fsync. What changes the exchange is in its state first, together with these lines: a gateway that was killed between the
+two writes them when it starts again, so neither knows more than the other. Every line has `time` (UTC, ISO 8601) and
+`kind`; prices, quantities and money are strings with the exact decimals, an unset price is null. Texts stand as
+received.
 
     start, stop         the gateway; `accounts`, `seed` / nothing more
     session_open        session, clientId, version
@@ -25,9 +27,16 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from gateway.paper.orders import Event, Executed, Execution, Held, Order, Placement, Receipt, StatusChanged
+
+
+class Promise(TypedDict):
+    """Lines that are to stand in the file, and where they begin in it (bytes)."""
+
+    at: int
+    text: str
 
 
 class Ledger:
@@ -39,18 +48,33 @@ class Ledger:
         self._held: set[int] = set()
         self._last_ended = 0
         self._file = None if path is None else path.open("ab", buffering=0)
+        self._size = 0 if self._file is None else self._file.tell()
 
     def record(self, kind: str, *, at: datetime | None = None, **facts: Any) -> None:
         if self._file is not None:
             line = {"time": (at or self._clock()).isoformat(), "kind": kind, **facts}
             self._lines.append(json.dumps(line, default=str, ensure_ascii=False) + "\n")
 
+    def pending(self) -> Promise:
+        """What `commit` is going to write."""
+        return {"at": self._size, "text": "".join(self._lines)}
+
+    def keep(self, promise: Promise) -> None:
+        """Write what a killed gateway was going to, as far as it did not."""
+        text, written = promise["text"].encode(), max(0, self._size - promise["at"])
+        # A file that is shorter than it was is another one.
+        self._write(text[written:] if self._size >= promise["at"] else text)
+
     def commit(self) -> None:
         """Make all lines so far durable."""
-        if self._file is None or not self._lines:
-            return
         data = "".join(self._lines).encode()
         self._lines.clear()
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None or not data:
+            return
+        self._size += len(data)
         while data:
             data = data[self._file.write(data) :]
         os.fsync(self._file.fileno())

@@ -1,7 +1,8 @@
 """What survives a restart: a snapshot and a journal of what changed since, in one directory.
 
 Rules: the journal takes one line per turn of the server, holding every order as it now stands, every execution and
-every number given away since the line before; the line is on disk before any answer of that turn leaves. A torn last
+every number given away since the line before, and what the ledger is going to say of it; the line is on disk before the
+ledger's are, and both before any answer of that turn leaves. A torn last
 line belongs to answers that never left and is dropped. `snapshot.json` names its journal and is replaced atomically
 (write, fsync, rename, fsync of the directory), so that there is always one matching pair. Cash and positions are in
 the snapshot; after it they follow from the executions. Held orders (transmit=False) are not kept, as at IB.
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway.paper.exchange import Exchange
+from gateway.paper.ledger import Ledger, Promise
 from gateway.paper.orders import Event, Executed, Execution, Held, Opened, Order, StatusChanged
 from gateway.paper.records import (
     Record,
@@ -31,10 +33,11 @@ LARGEST_JOURNAL = 64 << 20  # bytes; a larger one would make the next start slow
 class Store:
     """Keeps one exchange in one directory."""
 
-    def __init__(self, directory: Path, exchange: Exchange) -> None:
+    def __init__(self, directory: Path, exchange: Exchange, ledger: Ledger | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._exchange = exchange
+        self._ledger = ledger or Ledger(None, exchange.clock)
         self._generation = 0
         self._journal = -1
         self._orders: dict[int, Order] = {}
@@ -53,7 +56,10 @@ class Store:
         if snapshot.exists():
             saved = json.loads(snapshot.read_text(encoding="utf-8"))
             self._generation = saved["generation"]
-            restore(self._exchange, saved, self._journal_lines())
+            promised = [saved.get("ledger")]
+            restore(self._exchange, saved, self._journal_lines(promised))
+            if promise := promised[-1]:
+                self._ledger.keep(promise)
         self.compact()
 
     def note(self, event: Event) -> None:
@@ -91,6 +97,7 @@ class Store:
             ],
             "executions": [execution_record(execution) for execution in self._executions],
             "counters": counters_record(register.counters),
+            "ledger": self._ledger.pending(),
         }
         if self._prices:
             line["prices"] = prices_record(self._exchange)
@@ -111,7 +118,7 @@ class Store:
         if self._journal >= 0:
             os.close(self._journal)
         self._journal = os.open(self._path_of_journal(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        record = {"generation": self._generation, **exchange_record(self._exchange)}
+        record = {"generation": self._generation, "ledger": self._ledger.pending(), **exchange_record(self._exchange)}
         draft = self._directory / "snapshot.json.new"
         with draft.open("wb") as file:
             file.write(json.dumps(record, ensure_ascii=False).encode())
@@ -130,10 +137,13 @@ class Store:
     def _path_of_journal(self) -> Path:
         return self._directory / f"journal-{self._generation}.jsonl"
 
-    def _journal_lines(self) -> Iterator[Record]:
+    def _journal_lines(self, promised: list[Promise | None]) -> Iterator[Record]:
+        """The lines; what the last of them promised the ledger is added to `promised`."""
         with suppress(FileNotFoundError):
-            lines = self._path_of_journal().read_bytes().split(b"\n")
-            yield from map(json.loads, lines[:-1])  # what follows the last newline was torn
+            for text in self._path_of_journal().read_bytes().split(b"\n")[:-1]:  # what follows the last was torn
+                line = json.loads(text)
+                promised[:] = [line.get("ledger")]
+                yield line
 
     def _sync_directory(self) -> None:
         handle = os.open(self._directory, os.O_RDONLY)

@@ -1,7 +1,7 @@
 """The venue: wire messages in, answers out, by asking the exchange.
 
 Rules: one venue serves all sessions; a session's mistake concerns that session only. What the exchange tells goes
-first to the ledger and the state, then to the sessions, and nothing of it may leave before `commit` returned. The venue
+first to the state and the ledger, then to the sessions, and nothing of it may leave before `commit` returned. The venue
 opens no socket and reads no clock but the exchange's; `now` is the server's, any seconds that only go forward.
 
     session = venue.connect(now)
@@ -169,9 +169,9 @@ class Venue:
 
     def commit(self) -> None:
         """Make durable what happened, so that the answers may leave."""
-        self._ledger.commit()
         if self._store is not None:
             self._store.commit()
+        self._ledger.commit()
 
     def disconnect(self, session: Session, reason: str = "") -> None:
         """The socket is gone."""

@@ -1,7 +1,10 @@
 """What survives: a restart, a torn last line, a kill at any moment."""
 
 import json
+import os
 import random
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from gateway.paper.catalogue import Catalogue, read_catalogue
 from gateway.paper.exchange import Exchange
+from gateway.paper.ledger import Ledger
 from gateway.paper.orders import Status, StatusChanged
 from gateway.paper.records import exchange_record
 from gateway.paper.state import Store
@@ -23,7 +27,9 @@ D = Decimal
 class KeptFloor(Floor):
     """A floor whose exchange is kept in a directory, committed after each call."""
 
-    def __init__(self, directory: Path, *, now: datetime = START, **options: object) -> None:
+    def __init__(
+        self, directory: Path, *, now: datetime = START, ledger: Ledger | None = None, **options: object
+    ) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         self.now = now
         self.exchange = Exchange(
@@ -33,7 +39,8 @@ class KeptFloor(Floor):
             seed=1,
             clock=lambda: self.now,
         )
-        self.store = Store(directory, self.exchange)
+        self.ledger = ledger or Ledger(None, lambda: self.now)
+        self.store = Store(directory, self.exchange, self.ledger)
         self.store.load()
         self.exchange.open()
         self._listen()
@@ -42,8 +49,16 @@ class KeptFloor(Floor):
         events = self.exchange.take_events()
         for event in events:
             self.store.note(event)
+            self.ledger.event(event)
         self.store.commit()
+        self.ledger.commit()
         self.told += events
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[Ledger]:
+    with closing(Ledger(file, lambda: START)) as ledger:
+        yield ledger
 
 
 def trade(floor: Floor) -> None:
@@ -160,6 +175,41 @@ def test_a_torn_last_line_is_as_if_never_written(tmp_path: Path, cut: int) -> No
     journal.write_bytes(journal.read_bytes()[:-cut])
 
     assert state(KeptFloor(tmp_path)) == before
+
+
+@pytest.mark.parametrize("left", [0, 1, 100, None])
+def test_what_the_state_knows_the_ledger_comes_to_say(tmp_path: Path, left: int | None) -> None:
+    """Killed after the state was written, before the ledger was, or in the middle of it."""
+    file = tmp_path / "ledger.jsonl"
+    with writing(file) as ledger:
+        floor = KeptFloor(tmp_path, ledger=ledger)
+        floor.place(1, "BUY", 10)
+        before = file.stat().st_size
+        floor.place(2, "SELL", 10)
+    whole = file.read_bytes()
+    assert [json.loads(line)["kind"] for line in whole[before:].splitlines()] == ["execution", "ended"]
+    os.truncate(file, len(whole) if left is None else before + left)
+
+    with writing(file) as ledger:
+        KeptFloor(tmp_path, ledger=ledger)
+
+    assert file.read_bytes() == whole
+
+
+def test_a_ledger_that_was_taken_away_begins_with_the_last_turn(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.jsonl"
+    with writing(file) as ledger:
+        floor = KeptFloor(tmp_path, ledger=ledger)
+        floor.place(1, "BUY", 10)
+        before = file.stat().st_size
+        floor.place(2, "SELL", 10)
+    last = file.read_bytes()[before:]
+    file.unlink()
+
+    with writing(file) as ledger:
+        KeptFloor(tmp_path, ledger=ledger)
+
+    assert file.read_bytes() == last
 
 
 def test_a_snapshot_that_was_not_finished_changes_nothing(tmp_path: Path) -> None:
