@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import BrokerAccount
+from audit.record import record_site
 from orders.flex import backfill, parsing
 from orders.flex.models import FlexCash, FlexHolding, FlexImport, FlexStatement, FlexTrade
 from orders.flex.repetitions import Repetitions
@@ -107,6 +108,7 @@ def import_file(
                 imported_by=actor,
                 counts=outcome.counts(),
             )
+            record_site("statement imported", actor, {"sha256": sha256, "name": name[:255], "bytes": size})
         if dry_run:
             transaction.set_rollback(True)
     return outcome

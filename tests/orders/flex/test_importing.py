@@ -1,6 +1,8 @@
 """A file into the record: all of it or nothing, once."""
 
+import gc
 import io
+import json
 import threading
 import tracemalloc
 from decimal import Decimal
@@ -9,6 +11,7 @@ import pytest
 from django.db import InternalError, ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from audit.models import Draft
 from orders.flex import importing
 from orders.flex.importing import import_file
 from orders.flex.models import FlexCash, FlexHolding, FlexImport, FlexStatement, FlexTrade
@@ -79,6 +82,8 @@ def test_all_of_a_file_is_stored(bring):
     assert FlexHolding.objects.get().quantity == Decimal(POSITION["position"])
     assert outcome.statements == [f"{ACCOUNT} 2026-01-15 to 2026-01-15"]
     assert stored.counts["trades"] == {"new": 1, "known": 0}
+    entry = json.loads(Draft.objects.get(kind="statement imported").facts)
+    assert (entry["actor"], entry["details"]["sha256"]) == ("user:reviewer", stored.sha256)
     assert outcome.lines() == [
         "1 trades stored, 0 known already",
         "1 cash rows stored, 0 known already",
@@ -139,12 +144,16 @@ def test_what_a_later_statement_says_differently_is_the_last_word(bring):
 
 def test_memory_does_not_grow_with_the_rows(bring):
     def peak(data):
+        # Otherwise what earlier tests left behind decides how long garbage lies about.
+        gc.freeze()
+        gc.collect()
         tracemalloc.start()
         try:
             bring(data)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
+            gc.unfreeze()
 
     peak(of_trades(*many_trades(10, first=1_000_000)))  # what is loaded once
     short, long = of_trades(*many_trades(1500, first=100_000)), of_trades(*many_trades(3500))
