@@ -322,6 +322,10 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "PREPROCESSING_HOOKS": ["ibkr_site.openapi.without_final_slash"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "ibkr_site.openapi.with_headers_of_every_answer",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "SideEnum": "orders.vocabulary.Side.values",
         "OrderStatusEnum": "orders.vocabulary.OrderStatus.choices",

@@ -12,6 +12,7 @@ from orders.api.guide import serializers
 GETS = ["/account", "/positions", "/orders", "/executions"]
 RECORD = ["orders", "requests", "events", "executions", "accounts", "snapshots", "breaks"]
 LISTS = [f"/api/v1/{name}" for name in RECORD]
+HALTS = "/api/v1/halts"
 ROWS = [f"/api/v1/{name}/{{id}}" for name in RECORD]
 POSTS = {
     "/order/limit": serializers.LimitOrderInput,
@@ -32,7 +33,7 @@ def test_is_valid_and_without_warnings(tmp_path):
 
 
 def test_names_every_endpoint_without_a_slash_at_the_end(schema):
-    assert set(schema["paths"]) == {*GETS, *POSTS, *LISTS, *ROWS, "/health/live", "/health/ready"}
+    assert set(schema["paths"]) == {*GETS, *POSTS, *LISTS, *ROWS, HALTS, "/health/live", "/health/ready"}
 
 
 @pytest.mark.parametrize("path", [*GETS, *POSTS, *LISTS, *ROWS])
@@ -51,6 +52,22 @@ def test_every_endpoint_shows_what_comes_and_what_may_go_wrong(schema, path):
         examples = answer["content"]["application/json"]["examples"].values()
         said = ["detail", "code"] if path.startswith("/api/v1/") else ["detail"]
         assert all(list(example["value"]) == said for example in examples)
+
+
+def test_every_answer_carries_the_mode(schema):
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for answer in operation["responses"].values():
+                assert answer["headers"]["X-Trading-Mode"] == {"$ref": "#/components/headers/X-Trading-Mode"}
+    assert schema["components"]["headers"]["X-Trading-Mode"]["schema"]["enum"] == ["paper", "live"]
+
+
+def test_halting_shows_one_row_and_its_refusals(schema):
+    listing, halting = schema["paths"][HALTS]["get"], schema["paths"][HALTS]["post"]
+
+    (example,) = listing["responses"]["200"]["content"]["application/json"]["examples"].values()
+    assert [row["scope"] for row in example["value"]] == ["SYMBOL"]
+    assert {"201", "400", "401", "403", "429", "503"} == set(halting["responses"])
 
 
 @pytest.mark.parametrize("path", LISTS)

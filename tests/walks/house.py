@@ -116,6 +116,16 @@ class House:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.http.post(self.base + path, json=body, headers=names, timeout=30)
 
+    def manage(self, *words: str) -> str:
+        """What a command of manage.py prints, run as an operator runs it beside the house."""
+        environment = {**os.environ, "ENV_FILE": "", "DATA_DIR": str(self.directory)}
+        for name in ("DATABASE_URL", "REDIS_URL", "REDIS_KEY_PREFIX"):
+            environment.pop(name, None)
+        argv = [sys.executable, "manage.py", *words]
+        done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def rows(self, query: str, *arguments) -> list[tuple]:
         url = (self.directory / "database_url").read_text().strip()
         with psycopg.connect(url) as connection:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -11,7 +9,7 @@ from datetime import datetime
 import pytest
 import requests
 
-from tests.walks.house import ROOT, running, until
+from tests.walks.house import running, until
 
 QUEUED = ("AAPL", "AMZN", "GOOGL", "INTC", "TSLA") * 10  # no more than IB takes of one contract
 
@@ -22,7 +20,7 @@ def halted_house(tmp_path_factory):
     points = tmp_path_factory.mktemp("points")
     environment = {
         "KILL_POINTS": str(points),
-        "WEB_THREADS": "32",
+        "WEB_THREADS": "64",  # the two processes may share them out unevenly
         "PLACEMENT_WAIT_SECONDS": "20",
         "ORDER_VALID_SECONDS": "30",
     }
@@ -67,18 +65,8 @@ def resume(house):
     ((pk,),) = house.rows("SELECT max(id) FROM accounts_halt")
     page = house.http.get(f"{house.base}/health/ready", timeout=30).json()
     assert [each["scope"] for each in page["halts"]] == ["ALL"]
-    manage(house, "resume", "--all", "--reason", "the walk goes on")
+    house.manage("resume", "--all", "--reason", "the walk goes on")
     assert house.rows("SELECT halt_id FROM accounts_resumption WHERE halt_id = %s", pk)
-
-
-def manage(house, *words):
-    environment = {**os.environ, "ENV_FILE": "", "DATA_DIR": str(house.directory)}
-    for name in ("DATABASE_URL", "REDIS_URL", "REDIS_KEY_PREFIX"):
-        environment.pop(name, None)
-    argv = [sys.executable, "manage.py", *words]
-    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def statuses(house, *symbols):

@@ -15,6 +15,7 @@ from accounts.halts import switch
 from accounts.halts.models import Halt, HaltedOrder, Scope
 from alarms.notes import LONGEST_NOTE, SHORTEST_NOTE
 from orders import recall
+from orders.api.v1.schema import ACCESS_CASES, DATABASE_AWAY, Case, refusals
 
 
 class HaltInput(serializers.Serializer[Any]):
@@ -61,6 +62,10 @@ SAMPLE = {
     "halted_at": "2024-01-15T14:30:25.123456Z",
     "orders": [{"order": 12, "problem": ""}],
 }
+CASES: tuple[Case, ...] = (
+    ("400", "Unknown field", "resume: This field is unknown.", "invalid"),
+    ("400", "No account named", "Name the account, symbol or key that is to be halted; for ALL name none.", "invalid"),
+)
 ASKED = {"scope": "SYMBOL", "value": "AAPL", "reason": "the strategy sends what it should not", "cancel": True}
 
 
@@ -76,8 +81,9 @@ class HaltViewSet(GenericViewSet[Any]):
         operation_id="list_halts",
         summary="What is halted",
         tags=["Halts"],
-        responses=HaltOutput(many=True),
-        examples=[OpenApiExample("One symbol", value=[SAMPLE], response_only=True)],
+        responses={"200": HaltOutput(many=True), **refusals(*ACCESS_CASES, DATABASE_AWAY)},
+        # Of one row: the generator puts it on a list.
+        examples=[OpenApiExample("One symbol", value=SAMPLE, response_only=True, status_codes=["200"])],
     )
     def list(self, request: Request) -> Response:
         """The halts that are on, the oldest first. Not the file: GET /health/ready tells of it."""
@@ -92,10 +98,10 @@ class HaltViewSet(GenericViewSet[Any]):
         summary="Halt trading",
         tags=["Halts"],
         request=HaltInput,
-        responses={"201": HaltOutput},
+        responses={"201": HaltOutput, **refusals(*CASES, *ACCESS_CASES, DATABASE_AWAY)},
         examples=[
             OpenApiExample("One symbol", value=ASKED, request_only=True),
-            OpenApiExample("Halted", value=SAMPLE, response_only=True),
+            OpenApiExample("Halted", value=SAMPLE, response_only=True, status_codes=["201"]),
         ],
     )
     def create(self, request: Request) -> Response:

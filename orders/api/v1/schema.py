@@ -18,6 +18,7 @@ from orders.api.v1.serializers import Refusal
 
 Case = tuple[str, str, str, str]  # status, title, detail, code
 
+DATABASE_AWAY: Case = ("503", "Database away", "The database cannot be reached.", "database_away")
 LIST_CASES: tuple[Case, ...] = (
     ("400", "Page size", f"limit: This must be a whole number from 1 to {MAX_LIMIT}.", "bad_parameter"),
     ("400", "Unknown parameter", "'statu' is not a parameter here: there are account, …", "unknown_parameter"),
@@ -34,7 +35,7 @@ LIST_CASES: tuple[Case, ...] = (
         "not_acceptable",
     ),
     ("503", "Too slow", TooSlow.default_detail, "too_slow"),
-    ("503", "Database away", "The database cannot be reached.", "database_away"),
+    DATABASE_AWAY,
 )
 ACCESS_CODES = {"401": "not_authenticated", "403": "permission_denied", "429": "throttled"}
 ACCESS_CASES: tuple[Case, ...] = tuple((*case, ACCESS_CODES[case[0]]) for case in ACCESS)
