@@ -190,7 +190,7 @@ def test_page(reviewer, django_assert_max_num_queries):
     snapshots(*range(0, 3600, 60), now=timezone.now())
     SkippedSnapshot.objects.create(session_id=GATEWAY, due_at=NOW, at=NOW, reason="the session is LINK_DOWN")
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(16):
         content = reviewer.get(f"{PAGE}?account={ACCOUNT}&over=day").content.decode()
 
     assert content.count('<polyline class="line"') >= 2

@@ -54,7 +54,7 @@ ENVIRONMENT = {
     "CANCEL_WAIT_SECONDS": "4",
     "WORKER_THREADS": "8",
     "WEB_WORKERS": "2",
-    "WEB_THREADS": "32",
+    "WEB_THREADS": "64",  # the two processes may share them out unevenly
     "TZ": "UTC",
 }
 
@@ -331,8 +331,10 @@ class House:
             client.read_until(49)
 
     def _ready(self) -> bool:
+        """Whether any order would be sent: a halt of one account makes the whole not unready."""
         try:
-            return Client(self).get("/health/ready").status_code == 200
+            answer = Client(self).get("/health/ready")
+            return answer.status_code == 200 and not answer.json()["halts"]
         except OSError:
             return False
 

@@ -117,7 +117,7 @@ def test_queries_do_not_grow_with_the_story(decider, order):
     for number in range(10):
         advance(order, "STILL_IN_DOUBT", rounds=number)
 
-    assert count() == before <= 16
+    assert count() == before <= 24
 
 
 # Deciding

@@ -556,7 +556,7 @@ def test_the_nightly_verification_raises_an_alarm(nightly, caplog):
     (alarm,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert f"order {order.pk}: reason is x, its events say" in alarm.getMessage()
     assert Verification.objects.get().verdict == "DIFFERS"
-    raised = Alarm.objects.get()
+    raised = Alarm.objects.exclude(kind="HALTED").get()
     assert (raised.kind, raised.text) == ("TRAIL", Verification.objects.get().words)
     with transaction.atomic(), connection.cursor() as cursor:  # the record has to add up after a test
         cursor.execute("SET LOCAL session_replication_role = replica")

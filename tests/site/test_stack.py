@@ -140,7 +140,7 @@ def test_a_gateway_that_is_not_there_is_named(tmp_path):
         terminal.process.send_signal(signal.SIGTERM)
         terminal.shows("everything is stopped")
         assert terminal.process.wait(10) == 0
-        assert not any("paper " in line for line in terminal.lines)
+        assert not any(re.match(r"\S* *paper +\|", line) for line in terminal.lines)
 
 
 def test_a_second_stack_on_the_same_data_is_refused(tmp_path):

@@ -146,7 +146,7 @@ def test_an_event(read):
         "actor": "api",
         "occurred_at": None,
         "recorded_at": stamp(event.recorded_at),
-        "payload": {"quantity": "10", "limit_price": "150.25"},
+        "payload": {"quantity": "10", "limit_price": "150.25", "limits": event.payload["limits"]},
         "session": "",
         "request_id": order.request.request_id,
     }
