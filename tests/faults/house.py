@@ -68,7 +68,7 @@ class Part:
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
         self.frozen = False
-        self._starting = threading.Lock()
+        self._changing = threading.Lock()  # a test and its background threads may all want to end or start it
 
     @property
     def pid(self) -> int:
@@ -81,7 +81,7 @@ class Part:
 
     def start(self) -> None:
         """Start it, unless it runs. Returns before it is ready."""
-        with self._starting:  # a test and its background thread may both want it
+        with self._changing:
             self.thaw()
             if not self.alive:
                 self._start()
@@ -114,14 +114,15 @@ class Part:
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         """End it and all that it started, and see it gone."""
-        if self.alive:
-            assert self.process is not None
-            if how is signal.SIGKILL:
-                os.killpg(self.pid, how)
-            else:
-                self.process.send_signal(how)
-            self.process.wait(timeout=30)
-        self.frozen = False
+        with self._changing:
+            if self.alive:
+                assert self.process is not None
+                if how is signal.SIGKILL:
+                    os.killpg(self.pid, how)
+                else:
+                    self.process.send_signal(how)
+                self.process.wait(timeout=30)
+            self.frozen = False
 
     def freeze(self) -> None:
         """SIGSTOP to it and all that it started, if it lives."""

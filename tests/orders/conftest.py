@@ -26,6 +26,7 @@ class RecordingBroker:
         self.transmitted = []
         self.cancelled = []
         self.asked = []
+        self.tokens = 0
         self.failure = None
         self.state = SessionState.READY
         self.heard_seconds_ago = 0.1
@@ -46,7 +47,7 @@ class RecordingBroker:
         )
 
     def acquire(self, messages, *, timeout):
-        pass
+        self.tokens += messages
 
     def qualify(self, symbol, *, timeout):
         if symbol == "INVALID":
