@@ -7,6 +7,8 @@ Rules
 3. Each is in the site's chain of the audit trail and opens or ends an alarm, in the same transaction.
 """
 
+import re
+
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
@@ -22,6 +24,7 @@ from audit.record import record_site
 SYSTEM = "SYSTEM"
 PERSON = "user:"
 KEY = "key:"
+NAME = re.compile(r"[A-Za-z0-9]+(?:[ ._-][A-Za-z0-9]+)*")  # a misspelt halt must not look like one that holds
 _LOCK = 7_401_177  # an advisory lock of ours: halts come one after the other
 
 
@@ -114,7 +117,7 @@ def checked_value(scope: Scope, value: str) -> str:
     value = value.strip().removeprefix(KEY) if scope is Scope.KEY else value.strip().upper()
     if (scope is Scope.ALL) is bool(value):
         raise InvalidScope("Name the account, symbol or key that is to be halted; for ALL name none.")
-    if len(value) > 80 or not value.isprintable():
+    if value and (len(value) > 80 or not NAME.fullmatch(value)):
         raise InvalidScope("That names no account, symbol or key.")
     return value
 

@@ -138,7 +138,8 @@ def test_with_paper_money_the_same_may():
 
 
 @pytest.mark.parametrize(
-    ("scope", "value"), [("ALL", "AAPL"), ("SYMBOL", ""), ("ACCOUNT", " "), ("KEY", "x" * 81), ("SYMBOL", "A\nB")]
+    ("scope", "value"),
+    [("ALL", "AAPL"), ("SYMBOL", ""), ("ACCOUNT", " "), ("KEY", "x" * 81), ("SYMBOL", "A\nB"), ("SYMBOL", "AAPL,")],
 )
 def test_a_scope_that_is_none_halts_nothing(scope, value):
     with pytest.raises(InvalidScope):

@@ -29,6 +29,7 @@ BRACKET = {
     "order_ref": "hostile",
 }
 CANCEL = {"perm_id": 4242424242}
+FORM = "application/x-www-form-urlencoded"
 GOOD = {
     "/order/limit": LIMIT,
     "/order/market": MARKET,
@@ -130,6 +131,7 @@ def rows() -> Iterator[Row]:
         paths,
         methods,
         filters,
+        halts,
         framing,
         slow,
     ):
@@ -606,6 +608,43 @@ def filters():
     yield "executions long", request("/executions?symbol=" + "A" * 5000), 400, "symbol: Ensure this field has"
     yield "snapshots", request("/api/v1/snapshots?taken_from=%FF"), 400, "taken_from: "
     yield "row with a filter", request("/api/v1/orders/1?symbol=A"), 400, "'symbol' is not a parameter here"
+
+
+def halts():
+    good = {"scope": "SYMBOL", "value": "AAPL", "reason": "a stranger wants it so"}
+    for name, changes, detail in [
+        ("scope of no kind", {"scope": "WORLD"}, "scope: "),
+        ("scope a number", {"scope": 1}, "scope: "),
+        ("scope null", {"scope": None}, "scope: "),
+        ("scope a list", {"scope": ["ALL"]}, "scope: "),
+        ("scope with a NUL", {"scope": "ALL\x00"}, "scope: "),
+        ("all, and one named", {"scope": "ALL"}, "Name the account"),
+        ("none named", {"value": ""}, "Name the account"),
+        ("value a number", {"value": 1.5}, ""),
+        ("value null", {"value": None}, "value: "),
+        ("value an object", {"value": {"$ne": ""}}, "value: "),
+        ("value with a NUL", {"value": "AA\x00PL"}, "value: "),
+        ("value too long", {"value": "A" * 81}, "value: "),
+        ("value SQL", {"value": "' OR 1=1 --"}, "That names no account"),
+        ("value with a newline", {"value": "AAPL\nMSFT"}, ""),
+        ("reason missing", {"reason": None}, "reason: "),
+        ("reason too short", {"reason": "x"}, "reason: "),
+        ("reason too long", {"reason": "x" * 20_00}, "reason: "),
+        ("reason of two lines", {"reason": "halted\r\n2026 INFO all is well"}, ""),
+        ("reason that turns right to left", {"reason": "halted \u202e llew si lla"}, ""),
+        ("reason with a NUL", {"reason": "halted\x00 by me"}, "reason: "),
+        ("reason half a character", {"reason": "halted \ud800 by me"}, ""),
+        ("cancel a word", {"cancel": "yes, please"}, "cancel: "),
+        ("cancel null", {"cancel": None}, "cancel: "),
+        ("a field more", {"resume": True}, "resume: "),
+    ]:
+        yield name, posted("/api/v1/halts", good | changes), 400, detail
+    yield "nothing", posted("/api/v1/halts", b""), 400, ""
+    yield "a list", posted("/api/v1/halts", [good]), 400, NO_OBJECT
+    yield "a form", posted("/api/v1/halts", b"scope=ALL&reason=haha", content_type=FORM), 415, ONLY_JSON
+    yield "a page elsewhere", posted("/api/v1/halts", good, "Origin: https://elsewhere.example"), 403, ELSEWHERE
+    yield "resumed by DELETE", request("/api/v1/halts", method="DELETE"), 405, ""
+    yield "resumed by PUT", request("/api/v1/halts/1", method="PUT"), 404, NOTHING
 
 
 def framing():

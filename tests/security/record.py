@@ -12,6 +12,7 @@ UNTOUCHED = """
 SELECT (SELECT count(*) FROM orders_order),
        (SELECT count(*) FROM orders_orderevent),
        (SELECT count(*) FROM orders_execution),
+       (SELECT count(*) FROM accounts_halt),
        (SELECT count(*) FROM orders_orderrequest WHERE refusal = ''),
        (SELECT string_agg(concat_ws(' ', name, size, head), ', ' ORDER BY name) FROM audit_chain WHERE name <> 'site')
 """
@@ -26,7 +27,7 @@ class Record:
         self.house = house
 
     def look(self) -> tuple:
-        """(orders, events, executions, accepted requests, chains of accounts, what the gateway was told)"""
+        """(orders, events, executions, halts, accepted requests, chains of accounts, what the gateway was told)"""
         return (*self.connection.execute(UNTOUCHED).fetchone(), self.house.gateway.ledger())
 
     @contextmanager
