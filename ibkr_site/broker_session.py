@@ -37,7 +37,7 @@ from gateway.reports import (
 )
 from gateway.session import BrokerSession
 from ibkr_site import checks
-from orders import desk, dispatch, fills, holdings, kill_points, reconcile, reports, sweep
+from orders import desk, fills, holdings, kill_points, reconcile, reports, sweep
 from orders.breaks import reconciliation
 from orders.breaks.hearing import Hearing
 from orders.day import Day
@@ -151,7 +151,7 @@ class Owner:
             reconciliation.work(own, hearing)
 
         # The last one in a thread of its own because it waits for no claim.
-        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, dispatch.withdraw_halted)
+        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, sweep.withdraw_halted)
         threads = [
             threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
             for chore in chores

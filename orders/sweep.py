@@ -8,11 +8,14 @@ from django.db import Error
 from django.db.models import F
 from django.db.models.functions import Greatest
 
+from accounts.halts import switch
 from accounts.models import GatewaySession
 from gateway.errors import GatewayError
 from gateway.reports import Query, SessionState
-from orders import dispatch, reconcile, sync, waiting
+from orders import claims, dispatch, reconcile, sync, waiting, withdrawal
 from orders.desk import Desk
+from orders.models import Order
+from orders.vocabulary import Actor
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +23,10 @@ log = logging.getLogger(__name__)
 def sweep(desk: Desk) -> None:
     """Do all that is due and that nobody rang for. What fails for one order does not keep the others waiting."""
     dispatch.close_uncommitted(desk=desk)
-    dispatch.expire_unsent()
+    withdrawal.expire_unsent()
     if desk.broker.status().state is not SessionState.READY:
         return
-    dispatch.withdraw_broken_brackets()
+    withdrawal.withdraw_broken_brackets()
     for order_pk in dispatch.unsent_cancels(desk=desk):
         _each(dispatch.cancel, order_pk, desk=desk)
     for request_pk in dispatch.waiting_requests(desk=desk):
@@ -62,3 +65,13 @@ def list_open_orders(desk: Desk) -> None:
     desk.broker.ask(Query.ALL_OPEN_ORDERS, timeout=reconcile.QUESTION_SECONDS)
     sessions.update(open_orders_listed=Greatest(F("open_orders_listed"), number))
     waiting.announce(waiting.open_orders(desk.gateway))
+
+
+def withdraw_halted(desk: Desk) -> None:
+    """Close the orders that wait where trading was halted meanwhile; whether the session is there or not."""
+    if not switch.is_anything_halted():
+        return
+    for request_pk in dispatch.waiting_requests(desk=desk):
+        order = Order.objects.filter(request_id=request_pk).select_related("request").order_by("pk").first()
+        if order is not None and (reason := claims.halted(order)):
+            withdrawal.withdraw(request_pk, reason=reason, actor=Actor.WORKER)

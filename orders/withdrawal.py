@@ -1,10 +1,14 @@
-"""Closing the orders of a request that nobody claimed. All of them or none: a bracket is one thing until it is sent."""
+"""Closing the orders of a request that nobody claimed, and what is left of a bracket that lost a leg.
+
+All of them or none: a bracket is one thing.
+"""
 
 from django.db import transaction
+from django.db.models.functions import Now
 
 from orders import events, journal
 from orders.models import Order
-from orders.vocabulary import OrderStatus
+from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 
 
 def withdraw(request_pk: int, *, reason: str, actor: str, session: str = "") -> bool:
@@ -16,3 +20,34 @@ def withdraw(request_pk: int, *, reason: str, actor: str, session: str = "") -> 
         origin = journal.Origin(actor=actor, session=session)
         journal.record_all([(order, events.NotPlaced(reason=reason)) for order in orders], origin=origin)
     return True
+
+
+def expire_unsent() -> None:
+    """Close the orders that were never claimed and may no longer be."""
+    overdue = Order.objects.filter(status=OrderStatus.RECEIVED, valid_until__lte=Now())
+    for request_pk in overdue.order_by("request_id").values_list("request_id", flat=True).distinct():
+        withdraw(request_pk, reason="not sent before it lost its validity", actor=Actor.SYSTEM)
+
+
+def withdraw_broken_brackets() -> None:
+    """Ask for the cancellation of what is left of a bracket that lost a leg before its entry did anything.
+
+    All or nothing: an entry must not work without its exits, nor exits without their entry.
+    """
+    working = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+    bracket = (Role.ENTRY, Role.STOP_LOSS, Role.TAKE_PROFIT)
+    broken = Order.objects.filter(role__in=bracket, status__in=(OrderStatus.REJECTED, OrderStatus.NOT_PLACED))
+    for request_pk in (
+        broken.filter(request__orders__status__in=working).values_list("request_id", flat=True).distinct()
+    ):
+        legs = Order.objects.filter(request_id=request_pk)
+        if legs.filter(role=Role.ENTRY, filled_quantity__gt=0).exists():
+            continue  # a position stands behind the other exit now: leave it its protection
+        # One that the broker refused to cancel is left to people: asking for ever would not change its mind.
+        for leg in legs.filter(status__in=working).exclude(events__kind=EventKind.CANCEL_REJECTED):
+            journal.record(
+                leg.pk,
+                events.CancelRequested(reason="another leg of the bracket was refused"),
+                origin=journal.Origin(actor=Actor.SYSTEM),
+                only_from=frozenset(working),
+            )

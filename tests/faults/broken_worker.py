@@ -88,17 +88,17 @@ def old_claim_after_reconnect() -> None:
 
 def deaf_to_halts() -> None:
     """What waits is sent, whatever was halted meanwhile."""
-    from orders import dispatch
+    from orders import claims
 
-    dispatch._halted = lambda _order: ""
+    claims.halted = lambda _order: ""
 
 
 def one_account_for_all() -> None:
     """Every order goes to the same account, whoever asked for it."""
-    from orders import dispatch
+    from orders import claims
 
-    ticket = dispatch._ticket
-    dispatch._ticket = lambda *args, **kwargs: dataclasses.replace(ticket(*args, **kwargs), account=ANOTHER_ACCOUNT)
+    ticket = claims.ticket_of
+    claims.ticket_of = lambda *args, **kwargs: dataclasses.replace(ticket(*args, **kwargs), account=ANOTHER_ACCOUNT)
 
 
 VARIANTS: dict[str, Callable[[], None]] = {

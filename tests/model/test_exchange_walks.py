@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts.models import GatewaySession
 from gateway.errors import GatewayError
-from orders import dispatch, evidence, intake, journal, reconcile, stamps, sweep, withdrawal
+from orders import claims, dispatch, evidence, intake, journal, reconcile, stamps, sweep, withdrawal
 from orders.models import Execution, Order, OrderEvent
 from orders.vocabulary import Actor, EventKind, OrderStatus, OrderType, Side
 from tests.model.paper import Clock, Gateway, Killed, Session
@@ -205,7 +205,8 @@ def clock(monkeypatch):
     """Every claim is overdue at once; all pauses pass in virtual time."""
     clock = Clock()
     monkeypatch.setattr(reconcile, "time", clock)
-    monkeypatch.setattr(dispatch, "time", clock)
+    for module in (claims, dispatch):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(sweep, "time", clock)
     monkeypatch.setattr(reconcile, "ACKNOWLEDGED_WITHIN", timedelta(0))
     session_row(epoch=0)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts import clock as database_clock
 from gateway.reports import SessionState
 from ibkr_site.checks import gateway_calendar
-from orders import dispatch, intake, reconcile, schedule, sweep
+from orders import claims, dispatch, intake, reconcile, schedule, sweep, withdrawal
 from orders.breaks import reconciliation, runs
 from orders.breaks.models import OPEN, Break, ReconciliationRun
 from orders.breaks.ours import STANDINGS
@@ -313,11 +313,12 @@ def days(monkeypatch, settings, tmp_path):
     def begin(seed: int, **options) -> Days:
         morning = datetime.fromisoformat(f"{FRIDAYS[seed % len(FRIDAYS)]}T10:00").replace(tzinfo=ZONE)
         clock = DayClock(begins=morning.astimezone(UTC))
-        for module in (reconcile, dispatch, sweep, reconciliation):
+        for module in (reconcile, claims, dispatch, sweep, reconciliation):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(timezone, "now", clock.now)
         monkeypatch.setattr(database_clock, "database_now", clock.now)
-        monkeypatch.setattr(dispatch, "Now", lambda: Value(clock.now()))
+        for module in (dispatch, withdrawal):
+            monkeypatch.setattr(module, "Now", lambda: Value(clock.now()))
         session_row(epoch=0)
         gateway = DayGateway(clock=clock, chance=random.Random(seed), directory=tmp_path)
         gateways.append(gateway)

@@ -10,7 +10,7 @@ from accounts.calendar import Calendar, Kind, Window
 from accounts.models import BrokerAccount, GatewaySession
 from gateway.errors import NotConnected, NothingSent, SendUncertain
 from gateway.reports import SessionState
-from orders import dispatch, intake, journal, stamps
+from orders import dispatch, intake, journal, stamps, withdrawal
 from orders.models import Order
 from orders.reports import apply_report
 from orders.vocabulary import Actor
@@ -73,7 +73,7 @@ def test_legs_of_a_bracket_lose_their_validity_together(desk):
     orders = placed(*BRACKET, valid_for=timedelta(seconds=-1))
     assert len({order.valid_until for order in orders}) == 1
 
-    dispatch.expire_unsent()
+    withdrawal.expire_unsent()
 
     for order in orders:
         assert_history(order, "received not_placed")
@@ -132,7 +132,7 @@ def test_nothing_is_claimed_after_its_time(desk, broker):
     dispatch.submit(order.request_id, desk=desk)
     assert_history(order, "received")
 
-    dispatch.expire_unsent()
+    withdrawal.expire_unsent()
     assert_history(order, "received not_placed")
     assert broker.transmitted == []
 
@@ -376,8 +376,8 @@ def bracket_with(desk, *, refused, filled=None):
 def test_all_or_nothing(desk, refused):
     orders = bracket_with(desk, refused=refused)
 
-    dispatch.withdraw_broken_brackets()
-    dispatch.withdraw_broken_brackets()
+    withdrawal.withdraw_broken_brackets()
+    withdrawal.withdraw_broken_brackets()
 
     for order in orders:
         last = "rejected" if order.role == refused else "accepted cancel_requested"
@@ -386,11 +386,11 @@ def test_all_or_nothing(desk, refused):
 
 def test_a_leg_that_cannot_be_cancelled_is_asked_for_once(desk):
     orders = bracket_with(desk, refused="STOP_LOSS")
-    dispatch.withdraw_broken_brackets()
+    withdrawal.withdraw_broken_brackets()
     apply_report(error(orders[0].broker_order_id, 161), session="", client_id=CLIENT_ID)
 
     for _ in range(3):
-        dispatch.withdraw_broken_brackets()
+        withdrawal.withdraw_broken_brackets()
 
     assert_history(orders[0], "received sent accepted cancel_requested cancel_rejected")
 
@@ -398,7 +398,7 @@ def test_a_leg_that_cannot_be_cancelled_is_asked_for_once(desk):
 def test_a_position_keeps_its_other_exit(desk):
     orders = bracket_with(desk, refused="STOP_LOSS", filled=4)
 
-    dispatch.withdraw_broken_brackets()
+    withdrawal.withdraw_broken_brackets()
 
     assert_history(orders[2], "received sent accepted")
 
@@ -406,7 +406,7 @@ def test_a_position_keeps_its_other_exit(desk):
 def test_whole_bracket_is_left_alone(desk):
     orders = bracket_with(desk, refused=None)
 
-    dispatch.withdraw_broken_brackets()
+    withdrawal.withdraw_broken_brackets()
 
     for order in orders:
         assert_history(order, "received sent accepted")

@@ -14,7 +14,7 @@ from gateway.reports import SessionState
 from orders import dispatch, intake, recall
 from orders.models import Order, OrderRequest
 from orders.reports import apply_report
-from orders.sweep import sweep
+from orders.sweep import sweep, withdraw_halted
 from tests.orders.assertions import assert_history
 from tests.orders.builders import BRACKET, CLIENT_ID, asked, open_order, placement, session_row
 from tests.orders.factories import external_order, order_in
@@ -173,7 +173,7 @@ def test_what_waits_is_withdrawn_at_once_and_the_rest_goes_on(desk, broker, stat
     row = halt("SYMBOL", "AAPL")
     broker.state = state
 
-    dispatch.withdraw_halted(desk)
+    withdraw_halted(desk)
     sweep(desk)
 
     assert_history(ours, "received not_placed")

@@ -18,10 +18,9 @@ from gateway import translation
 from gateway.tickets import Instrument, OrderTicket
 from gateway.tws.codec import decode_request
 from ibkr_site.parsing import parse_object
-from orders import stamps
+from orders import claims, stamps
 from orders.api.guide.placing import legs
 from orders.api.guide.serializers import LimitOrderInput
-from orders.dispatch import _ticket
 from orders.models import Order
 from tests.gateway.real_clients import connected_client, ib_insync
 
@@ -86,7 +85,7 @@ def ticket_of(body: bytes) -> tuple[dict, OrderTicket] | None:
         stamp=STAMP,
     )
     instrument = replace(INSTRUMENT, symbol=terms["symbol"], local_symbol=terms["symbol"])
-    return terms, _ticket(order, instrument, order_id=7, parent_id=7)
+    return terms, claims.ticket_of(order, instrument, order_id=7, parent_id=7)
 
 
 def plain() -> list[str]:

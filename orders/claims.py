@@ -1,0 +1,173 @@
+"""The claim: that an order is about to be sent, committed before its first byte leaves.
+
+Rules
+1. A claim reserves the order's id, names the connection it is for, and is never made twice: what is claimed is sent
+   once or not at all (orders.dispatch).
+2. Requests that are ready at the same time are claimed in one transaction, one after the other, each as if it were
+   alone: what the next is held against counts the one before.
+3. What may not be sent is refused here for the last time: validity, pauses, halts and limits.
+"""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import clock
+from accounts.calendar import Pause
+from accounts.halts import switch
+from accounts.models import GatewaySession
+from gateway.tickets import Instrument, OrderTicket
+from orders import clearance, events, journal, kill_points, stamps
+from orders.desk import Desk, Ready
+from orders.holdings import unexplained
+from orders.models import Order
+from orders.risk.values import Decision
+from orders.vocabulary import Actor, OrderStatus, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What may be written once, and only before that moment (time.monotonic(), which goes on in a paused process)."""
+
+    orders: Sequence[Order]
+    tickets: Sequence[OrderTicket]
+    before: float
+    looked: float  # when halts were looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When claims are made, by this process's clock and the database's, and for which connection."""
+
+    monotonic: float
+    now: datetime
+    connection: int
+
+
+def claim_all(ready: Sequence[Ready], *, desk: Desk, connection_number: int) -> list[Claim]:
+    """Commit the claims of all these requests, leaving out what may no longer be sent."""
+    with transaction.atomic():
+        session = GatewaySession.objects.select_for_update().get(pk=desk.gateway)
+        if session.epoch != desk.epoch:
+            return []
+        session.next_order_id = unclaimed = max(session.next_order_id, desk.broker.status().next_order_id)
+        orders = _locked([one.request_pk for one in ready])
+        monotonic, now = time.monotonic(), clock.database_now()
+        moment = Moment(monotonic=monotonic, now=now, connection=connection_number)
+        claims = [_claim(orders[one.request_pk], one.instrument, session, desk=desk, moment=moment) for one in ready]
+        if session.next_order_id > unclaimed:
+            session.save(update_fields=["next_order_id"])
+        kill_points.reached("worker.claim_uncommitted")
+    return [claim for claim in claims if claim is not None]
+
+
+def _locked(request_pks: Sequence[int]) -> dict[int, list[Order]]:
+    """The orders of these requests, locked, with all that a claim looks at."""
+    found: dict[int, list[Order]] = {request_pk: [] for request_pk in request_pks}
+    rows = Order.objects.filter(request_id__in=request_pks).order_by("pk").select_related("account", "request")
+    for order in rows.select_for_update(of=("self",)):
+        assert order.request_id is not None
+        found[order.request_id].append(order)
+    return found
+
+
+def _claim(
+    orders: Sequence[Order], instrument: Instrument, session: GatewaySession, *, desk: Desk, moment: Moment
+) -> Claim | None:
+    """Reserve ids and write `sent` for every order of a request, or nothing when they may no longer be sent."""
+    if any(o.status != OrderStatus.RECEIVED or o.account.session_id != desk.gateway for o in orders):
+        return None
+    now, valid_for = moment.now, _valid_for(orders, now=moment.now)
+    pause = settings.GATEWAY_CALENDAR.pause(now)
+    if pause is not None and pause.ends < now + valid_for:
+        return None  # they wait: the gateway is back while they are valid
+    if valid_for <= timedelta(0):
+        return None
+    if reason := _refusal(orders, pause):
+        refused = [(order, events.NotPlaced(reason=reason)) for order in orders]
+        journal.record_all(refused, origin=origin_of(desk, orders[0]), now=now)
+        return None
+    decision = clearance.in_claim(orders, now=now, zone=desk.broker.status().time_zone)
+    if decision.breaches:
+        denied = [(order, clearance.denial(order, decision)) for order in orders]
+        journal.record_all(denied, origin=origin_of(desk, orders[0]), now=now)
+        return None
+    first = session.next_order_id
+    session.next_order_id = first + len(orders)
+    tickets = [ticket_of(order, instrument, order_id=first + n, parent_id=first) for n, order in enumerate(orders)]
+    if len(tickets) > 1:  # a bracket leaves as one: only the last leg releases the group
+        tickets = [dataclasses.replace(t, transmit=t is tickets[-1]) for t in tickets]
+    sent = [
+        (order, _sent(order, ticket, decision, desk=desk, moment=moment))
+        for order, ticket in zip(orders, tickets, strict=True)
+    ]
+    # Written now, not with the others': what the next request is held against counts this one.
+    journal.record_all(sent, origin=origin_of(desk, orders[0], moment.connection), now=now)
+    before = moment.monotonic + valid_for.total_seconds()
+    return Claim(orders=orders, tickets=tickets, before=before, looked=moment.monotonic)
+
+
+def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
+    """How long these orders may still be sent: the write may come late, and must not come into a planned pause."""
+    left = [order.valid_until - now for order in orders if order.valid_until]
+    following = settings.GATEWAY_CALENDAR.following(now)
+    if left and following is not None:
+        left.append(following.begins - now)
+    return min(left, default=timedelta(0))
+
+
+def _refusal(orders: Sequence[Order], pause: Pause | None) -> str:
+    """Why nothing may be sent now, whatever the limits; empty when it may."""
+    if reason := halted(orders[0]):
+        return reason
+    return pause.reason if pause is not None else ""
+
+
+def halted(order: Order) -> str:
+    """Why the order's account, symbol or key may not trade; empty when it may."""
+    actor = order.request.actor if order.request is not None else ""
+    return switch.reason_against(account=order.account_id, symbol=order.symbol, actor=actor)
+
+
+def ticket_of(order: Order, instrument: Instrument, *, order_id: int, parent_id: int) -> OrderTicket:
+    assert order.stamp is not None  # a constraint of the table: orders of ours are stamped
+    return OrderTicket(
+        order_id=order_id,
+        account=order.account_id,
+        instrument=instrument,
+        side=order.side,  # type: ignore[arg-type]
+        order_type=order.order_type,  # type: ignore[arg-type]
+        quantity=order.quantity,
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        time_in_force=order.time_in_force,  # type: ignore[arg-type]
+        order_ref=stamps.stamped(order.order_ref, order.stamp),
+        parent_id=parent_id if order.role in (Role.STOP_LOSS, Role.TAKE_PROFIT) else 0,
+    )
+
+
+def _sent(order: Order, ticket: OrderTicket, decision: Decision, *, desk: Desk, moment: Moment) -> events.Sent:
+    assert order.stamp is not None
+    return events.Sent(
+        client_id=desk.client_id,
+        broker_order_id=ticket.order_id,
+        connection=moment.connection,
+        epoch=desk.epoch,
+        stamp=order.stamp,
+        digest=hashlib.sha256(repr(ticket).encode()).hexdigest(),
+        unexplained=unexplained(order.account_id, symbol=order.symbol, security_type=order.security_type),
+        trading_day=desk.broker.status().trading_day(moment.now),
+        limits=decision.payload(),
+    )
+
+
+def origin_of(desk: Desk, order: Order, connection_number: int | None = None) -> journal.Origin:
+    number = desk.broker.status().connection if connection_number is None else connection_number
+    request_id = order.request.request_id if order.request is not None else ""
+    return journal.Origin(actor=Actor.WORKER, session=desk.session(number), request_id=request_id)
