@@ -21,12 +21,15 @@ class PreparingCursor(ServerBindingCursor):  # the stubs know of no such cursor
 def one(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     """The one row of the answer."""
     connection.ensure_connection()
-    assert connection.connection is not None
-    if connection.connection.prepare_threshold is None:
-        connection.connection.prepare_threshold = NEVER_BY_ITSELF
-    own = PreparingCursor(connection.connection)  # type: ignore[call-arg]
-    cursor: CursorWrapper = connection._prepare_cursor(own)  # type: ignore[attr-defined]
-    with cursor:
-        cursor.execute(statement, parameters)
-        row: tuple[Any, ...] = cursor.fetchone()
+    kept = connection.connection
+    assert kept is not None
+    threshold, kept.prepare_threshold = kept.prepare_threshold, NEVER_BY_ITSELF
+    try:
+        cursor: CursorWrapper = connection._prepare_cursor(PreparingCursor(kept))  # type: ignore[attr-defined,call-arg]
+        with cursor:
+            cursor.execute(statement, parameters)
+            row: tuple[Any, ...] = cursor.fetchone()
+    finally:
+        # With any threshold the driver keeps the text of a hundred statements to count them, values and all.
+        kept.prepare_threshold = threshold
     return row

@@ -1,6 +1,5 @@
 """A file into the record: all of it or nothing, once."""
 
-import gc
 import io
 import json
 import threading
@@ -144,16 +143,12 @@ def test_what_a_later_statement_says_differently_is_the_last_word(bring):
 
 def test_memory_does_not_grow_with_the_rows(bring):
     def peak(data):
-        # Otherwise what earlier tests left behind decides how long garbage lies about.
-        gc.freeze()
-        gc.collect()
         tracemalloc.start()
         try:
             bring(data)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-            gc.unfreeze()
 
     peak(of_trades(*many_trades(10, first=1_000_000)))  # what is loaded once
     short, long = of_trades(*many_trades(1500, first=100_000)), of_trades(*many_trades(3500))
