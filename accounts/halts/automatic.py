@@ -35,7 +35,7 @@ def halt_for(alarm: Alarm) -> None:
     """Halt what the alarm is about, if its kind is one of those."""
     if alarm.kind not in settings.AUTO_HALT:
         return
-    account = str(alarm.facts.get("account", ""))
+    account = str(alarm.facts.get("account", "")) or _account_named_by(alarm.subject)
     scope = Scope.ACCOUNT if account else Scope.ALL
     said = "".join(character if character.isprintable() else " " for character in f"{alarm}: {alarm.text}")
     try:
@@ -44,3 +44,8 @@ def halt_for(alarm: Alarm) -> None:
     except Exception as error:
         log.exception("an automatic halt failed")
         raise_alarm(AlarmKind.AUTO_HALT, f"alarm:{alarm.pk}", text=f"after {alarm}: {error}")
+
+
+def _account_named_by(subject: str) -> str:
+    kind, _, name = subject.partition(":")
+    return name if kind == "account" else ""

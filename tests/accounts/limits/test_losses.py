@@ -4,6 +4,8 @@ from decimal import Decimal as D
 import pytest
 from django.utils import timezone
 
+from accounts.halts import switch
+from accounts.halts.models import Halt
 from accounts.limits import changing, losses
 from accounts.models import AccountValue
 from alarms.models import OPEN, Alarm
@@ -36,6 +38,19 @@ def test_a_loss_is_an_alarm_until_it_is_none():
     AccountValue.objects.update(value="99500")
     watch.look()
     assert alarms() == []
+
+
+def test_it_halts_that_account_and_no_other():
+    session_row()
+    snapshot(30, 100_000)
+    equity("98000")
+    changing.change("", {"daily_loss": D(1000)}, by="user:risk", reason="the most a day may cost")
+
+    watch.look()
+
+    halt = Halt.objects.get()
+    assert (halt.scope, halt.value, halt.halted_by) == ("ACCOUNT", ACCOUNT, "SYSTEM")
+    assert switch.reason_against(account="DU2", symbol="AAPL", actor="api") == ""
 
 
 @pytest.mark.parametrize("limit", [None, D(5000)])
