@@ -61,6 +61,17 @@ def writing(file: Path) -> Iterator[Ledger]:
         yield ledger
 
 
+def two_turns(directory: Path) -> tuple[Path, int]:
+    """The ledger of a gateway that was killed after two turns, and where in it the second begins."""
+    file = directory / "ledger.jsonl"
+    with writing(file) as ledger:
+        floor = KeptFloor(directory, ledger=ledger)
+        floor.place(1, "BUY", 10)
+        before = file.stat().st_size
+        floor.place(2, "SELL", 10)
+    return file, before
+
+
 def trade(floor: Floor) -> None:
     """A bit of everything."""
     floor.place(1, "BUY", 100)
@@ -180,12 +191,7 @@ def test_a_torn_last_line_is_as_if_never_written(tmp_path: Path, cut: int) -> No
 @pytest.mark.parametrize("left", [0, 1, 100, None])
 def test_what_the_state_knows_the_ledger_comes_to_say(tmp_path: Path, left: int | None) -> None:
     """Killed after the state was written, before the ledger was, or in the middle of it."""
-    file = tmp_path / "ledger.jsonl"
-    with writing(file) as ledger:
-        floor = KeptFloor(tmp_path, ledger=ledger)
-        floor.place(1, "BUY", 10)
-        before = file.stat().st_size
-        floor.place(2, "SELL", 10)
+    file, before = two_turns(tmp_path)
     whole = file.read_bytes()
     assert [json.loads(line)["kind"] for line in whole[before:].splitlines()] == ["execution", "ended"]
     os.truncate(file, len(whole) if left is None else before + left)
@@ -197,12 +203,7 @@ def test_what_the_state_knows_the_ledger_comes_to_say(tmp_path: Path, left: int 
 
 
 def test_a_ledger_that_was_taken_away_begins_with_the_last_turn(tmp_path: Path) -> None:
-    file = tmp_path / "ledger.jsonl"
-    with writing(file) as ledger:
-        floor = KeptFloor(tmp_path, ledger=ledger)
-        floor.place(1, "BUY", 10)
-        before = file.stat().st_size
-        floor.place(2, "SELL", 10)
+    file, before = two_turns(tmp_path)
     last = file.read_bytes()[before:]
     file.unlink()
 
