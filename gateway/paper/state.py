@@ -1,11 +1,11 @@
 """What survives a restart: a snapshot and a journal of what changed since, in one directory.
 
 Rules: the journal takes one line per turn of the server, holding every order as it now stands, every execution and
-every number given away since the line before, and what the ledger is going to say of it; the line is on disk before the
-ledger's are, and both before any answer of that turn leaves. A torn last
-line belongs to answers that never left and is dropped. `snapshot.json` names its journal and is replaced atomically
-(write, fsync, rename, fsync of the directory), so that there is always one matching pair. Cash and positions are in
-the snapshot; after it they follow from the executions. Held orders (transmit=False) are not kept, as at IB.
+every number given away since the line before, and what the ledger is going to say of it; the line is on disk before
+the ledger's are, and both before any answer of that turn leaves. A torn last line belongs to answers that never left
+and is dropped. `snapshot.json` names its journal and is replaced atomically (write, fsync, rename, fsync of the
+directory), so that there is always one matching pair. Cash and positions are in the snapshot; after it they follow
+from the executions. Held orders (transmit=False) are not kept, as at IB.
 """
 
 import json
@@ -138,7 +138,7 @@ class Store:
         return self._directory / f"journal-{self._generation}.jsonl"
 
     def _journal_lines(self, promised: list[Promise | None]) -> Iterator[Record]:
-        """The lines; what the last of them promised the ledger is added to `promised`."""
+        """The lines; what the last of them promised the ledger takes the place of what is in `promised`."""
         with suppress(FileNotFoundError):
             for text in self._path_of_journal().read_bytes().split(b"\n")[:-1]:  # what follows the last was torn
                 line = json.loads(text)
