@@ -133,7 +133,8 @@ def _last_words_since(anchor: PositionAnchor) -> QuerySet[Execution]:
 
 def _executed_since(anchor: PositionAnchor) -> QuerySet[Execution]:
     """Without what came on record late: it was executed before, and the anchor's positions hold it already."""
-    after = Q(executed_at__isnull=True) | Q(executed_at__gte=anchor.taken_at)
+    # IB tells times in whole seconds: of the anchor's own second, what was not on record then came after it.
+    after = Q(executed_at__isnull=True) | Q(executed_at__gte=anchor.taken_at.replace(microsecond=0))
     return _last_words_since(anchor).filter(after).exclude(Exists(_told_before(anchor)))
 
 

@@ -364,6 +364,15 @@ def test_an_execution_that_comes_on_record_closes_it(reconcile, broker, desk):
     assert open_breaks() == set()
 
 
+def test_an_execution_of_the_anchors_own_second_came_after_it(reconcile, broker, desk):
+    broker.list(positions=[position(D(25))])
+    reconcile()
+    second = PositionAnchor.objects.get().taken_at.replace(microsecond=0)
+    broker.list(executions=[today(quantity=D(5), executed_at=second)], positions=[position(D(30))])
+
+    assert reconcile().opened == {}
+
+
 def test_executions_of_before_the_anchor_change_nothing(reconcile, broker, desk):
     """A statement may bring those of last month: what they did is in the anchor."""
     broker.list(positions=[position(D(25))])
