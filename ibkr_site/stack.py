@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TextIO
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from audit import stop_signals
 from ibkr_site import embedded, welcome
 from ibkr_site.console import Console
 from ibkr_site.first_start import admin_password_file
@@ -43,7 +43,8 @@ def main() -> int:
 def run(directory: Path, console: Console) -> int:
     """Start everything, keep it running until a signal comes, and stop it."""
     supervisor = Supervisor(console)
-    stop_on_signals(supervisor)
+    # Ctrl-C, a closed terminal, and whoever started us.
+    stop_signals.heard_by(supervisor.stopping, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     began = time.monotonic()
     first_time = not admin_password_file().exists()
     try:
@@ -192,16 +193,6 @@ def refuse_taken_ports() -> None:
             raise StartFailed(
                 f"port {port} of {host} is taken: stop what listens there, or choose another with {variable}={port + 1}"
             )
-
-
-def stop_on_signals(supervisor: Supervisor) -> None:
-    """Let Ctrl-C, a closed terminal and SIGTERM stop the stack."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        supervisor.stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
 
 
 if __name__ == "__main__":

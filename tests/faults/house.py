@@ -314,8 +314,8 @@ class House:
         return redis.Redis.from_url(self.redis_url, socket_timeout=5)
 
     def ledger(self) -> list[dict]:
-        """All that the gateway wrote down."""
-        return [json.loads(line) for line in self.ledger_path.read_text().splitlines()]
+        """All that the gateway wrote down; a line that is being written just now is none yet."""
+        return [json.loads(line) for line in self.ledger_path.read_text().split("\n")[:-1]]
 
     # Somebody else at the gateway, past the proxy
 

@@ -60,7 +60,8 @@ class Gateway:
             self.process = None
 
     def ledger(self) -> list[dict]:
-        return [json.loads(line) for line in (self.directory / "ledger.jsonl").read_text().splitlines()]
+        """What it wrote down; a line that is being written just now is none yet."""
+        return [json.loads(line) for line in (self.directory / "ledger.jsonl").read_text().split("\n")[:-1]]
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, close_old_connections, transaction
 
-from audit import keys, sinks
+from audit import keys, sinks, stop_signals
 from audit.note import BadNote, Signer
 from audit.record import record_site
 from audit.signing import Notary
@@ -50,8 +50,7 @@ class Command(BaseCommand):
             self._round(notary)
             return
         stopping = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
+        stop_signals.heard_by(stopping, signal.SIGTERM, signal.SIGINT)
         while not stopping.is_set():
             close_old_connections()  # the database may have been away since the last round
             self._round(notary)
