@@ -6,6 +6,8 @@ import pytest
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 
+from accounts.access import tally
+
 
 @pytest.fixture(autouse=True, scope="session")
 def flush_past_the_triggers():
@@ -30,3 +32,11 @@ def django_db_setup(django_db_setup, django_db_blocker):
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture(autouse=True)
+def count_afresh():
+    """What a test left counted would be written in the next one, of keys that are no more there."""
+    yield
+    tally.uses.clear()
+    tally.refusals.clear()

@@ -38,6 +38,7 @@ OURS, THEIRS = "DU1000001", "DU1000002"
 CLIENT_ID = 17
 NAMES = ("postgres", "redis", "notary", "gateway", "web", "worker-a", "worker-b", "beat")
 WORKERS = ("worker-a", "worker-b")
+SOUND_WORKER = [sys.executable, "-m", "celery", "-A", "ibkr_site"]
 
 # Everything that only takes time is short; what is promised stays in proportion.
 ENVIRONMENT = {
@@ -174,7 +175,6 @@ class House:
             "KILL_POINTS": str(self.kill_points),
             "AUDIT_SINKS": f"directory:{directory / 'signed'}",
         }
-        worker = [sys.executable, "-m", "celery", "-A", "ibkr_site"]
         self.parts = {
             name: Part(program, self.environment, directory / f"{name}.log")
             for name, program in {
@@ -183,8 +183,8 @@ class House:
                 "notary": stack.checkpoints(),
                 "gateway": self._gateway(),
                 "web": self._web(),
-                "worker-a": _worker("worker-a", worker),
-                "worker-b": _worker("worker-b", worker),
+                "worker-a": _worker("worker-a", SOUND_WORKER),
+                "worker-b": _worker("worker-b", SOUND_WORKER),
                 "beat": _beat(),
             }.items()
         }

@@ -14,7 +14,7 @@ from psycopg.errors import InsufficientPrivilege
 from tests.faults import proxy as wire
 from tests.faults.broken_worker import VARIANTS
 from tests.faults.checker import Broken, check
-from tests.faults.house import Run, running
+from tests.faults.house import SOUND_WORKER, Run, running
 from tests.faults.test_halt import press, statuses
 from tests.walks.house import until
 
@@ -123,7 +123,7 @@ TAMPERING = {
 
 @pytest.mark.parametrize("verdict", TAMPERING)
 def test_tampering_is_caught(verdict, broken_house):
-    broken_house.heal()
+    broken_house.employ(SOUND_WORKER)
     run = Run(broken_house, verdict)
     run.client.limit()
     ((order, actor),) = [
