@@ -64,7 +64,8 @@ def seeds() -> Iterator[int]:
     if one := os.environ.get("FAULT_SEED"):
         yield int(one)
     elif many := "100000" if SOAK_SECONDS else os.environ.get("FAULT_SEEDS"):
-        yield from random.Random(time.time_ns()).sample(range(1_000_000), int(many))
+        drawn_from = os.environ.get("PYTEST_XDIST_TESTRUNUID") or time.time_ns()  # the same in all that run a part
+        yield from random.Random(drawn_from).sample(range(1_000_000), int(many))
     else:
         yield from (1, 2, 3, 4)
 
