@@ -6,6 +6,7 @@ processes come to the database as the role of the application; the harness break
 the record. One house serves many tests: `Run` marks where one begins, and only what came after it is looked at.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -122,8 +123,18 @@ class Part:
                     os.killpg(self.pid, how)
                 else:
                     self.process.send_signal(how)
+                if how is signal.SIGQUIT:
+                    self._insist(how)
                 self.process.wait(timeout=30)
             self.frozen = False
+
+    def _insist(self, how: signal.Signals) -> None:
+        """PostgreSQL, asked for it in the moment in which it starts, may not have heard."""
+        assert self.process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=10)
+            return
+        self.process.send_signal(how)
 
     def freeze(self) -> None:
         """SIGSTOP to it and all that it started, if it lives."""
