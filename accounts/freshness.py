@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models.functions import Now
-
-from accounts import clock
+from accounts import clock, prepared
 from accounts.models import GatewaySession
 from gateway.reports import SessionState
 
 HEARD_WITHIN = timedelta(seconds=6)  # a silent broker is asked the time, and what it says is noted once a second
+# What the last answers of the broker held says nothing of the session, and is long where there are many orders.
+SESSION = prepared.Selection(
+    GatewaySession, "name = %(gateway)s", without=frozenset({"open_perm_ids", "executions_tally"})
+)
 
 
 class NotConnected(Exception):
@@ -36,8 +38,9 @@ class Standing:
 
 def standing(gateway: str) -> Standing:
     """How the session stands now, by the database's clock; never raises."""
-    session = GatewaySession.objects.annotate(read_at=Now()).filter(pk=gateway).first()
-    return standing_of(session, now=session.read_at if session else clock.database_now())
+    found = SESSION.read(gateway=gateway)
+    session, now = found[0] if found else (None, clock.database_now())
+    return standing_of(session, now=now)
 
 
 def standing_of(session: GatewaySession | None, *, now: datetime) -> Standing:
@@ -59,17 +62,16 @@ def require_fresh(gateway: str) -> GatewaySession:
     return found.session
 
 
-def served_accounts(gateway: str) -> frozenset[str]:
+def served_accounts(session: GatewaySession | None) -> frozenset[str]:
     """Those of the last connection: what an earlier login served is history. Raises: NoAccountYet."""
-    session = GatewaySession.objects.filter(pk=gateway).first()
     if session is None or not session.accounts:
         raise NoAccountYet("No account is known yet: the gateway worker has not connected")
     return frozenset(session.accounts)
 
 
-def chosen_account(gateway: str, *, configured: str) -> str:
+def chosen_account(session: GatewaySession | None, *, configured: str) -> str:
     """The configured account, else the only one. Raises: NoAccount, NoAccountYet."""
-    known = sorted(served_accounts(gateway))
+    known = sorted(served_accounts(session))
     served = ", ".join(known)
     if configured:
         if configured not in known:

@@ -11,6 +11,7 @@ from accounts import figures, headers, schema
 from accounts.access.callers import account_for, caller_of
 from accounts.access.models import Scope
 from accounts.freshness import require_fresh
+from accounts.models import GatewaySession
 from accounts.serializers import AccountOutput, PositionsOutput
 
 
@@ -19,8 +20,8 @@ class AccountViewSet(GenericViewSet[Any]):
 
     @schema.ACCOUNT
     def list(self, request: Request) -> Response:
-        require_fresh(settings.GATEWAY_NAME)
-        account = account_asked_about(request)
+        session = require_fresh(settings.GATEWAY_NAME)
+        account = account_asked_about(request, session)
         funds = figures.funds(account)
         return Response(self.get_serializer(funds).data, headers=headers.as_of(funds.as_of))
 
@@ -31,12 +32,11 @@ class PositionViewSet(GenericViewSet[Any]):
     @schema.POSITIONS
     def list(self, request: Request) -> Response:
         session = require_fresh(settings.GATEWAY_NAME)
-        account = account_asked_about(request)
+        account = account_asked_about(request, session)
         positions = {"positions": figures.holdings(account)}
         return Response(self.get_serializer(positions).data, headers=headers.as_of(figures.kept_in_step_until(session)))
 
 
-def account_asked_about(request: Request) -> str:
+def account_asked_about(request: Request, session: GatewaySession) -> str:
     """Raises: NotGranted, NoAccount, NoAccountYet."""
-    caller = caller_of(request)
-    return account_for(caller, Scope.READ, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+    return account_for(caller_of(request), Scope.READ, session=session, configured=settings.IB_ACCOUNT)

@@ -14,18 +14,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
 
 from accounts import clock
-from accounts.calendar import Pause
 from accounts.halts import switch
 from accounts.models import GatewaySession
 from gateway.tickets import Instrument, OrderTicket
 from orders import clearance, events, journal, kill_points, stamps
 from orders.desk import Desk, Ready
-from orders.holdings import unexplained
 from orders.models import Order
 from orders.risk.values import Decision
 from orders.vocabulary import Actor, OrderStatus, Role
@@ -89,11 +88,11 @@ def _claim(
         return None  # they wait: the gateway is back while they are valid
     if valid_for <= timedelta(0):
         return None
-    if reason := _refusal(orders, pause):
+    seen, decision = clearance.in_claim(orders, now=now, zone=desk.broker.status().time_zone)
+    if reason := seen.halted or (pause.reason if pause is not None else ""):
         refused = [(order, events.NotPlaced(reason=reason)) for order in orders]
         journal.record_all(refused, origin=origin_of(desk, orders[0]), now=now)
         return None
-    decision = clearance.in_claim(orders, now=now, zone=desk.broker.status().time_zone)
     if decision.breaches:
         denied = [(order, clearance.denial(order, decision)) for order in orders]
         journal.record_all(denied, origin=origin_of(desk, orders[0]), now=now)
@@ -104,7 +103,7 @@ def _claim(
     if len(tickets) > 1:  # a bracket leaves as one: only the last leg releases the group
         tickets = [dataclasses.replace(t, transmit=t is tickets[-1]) for t in tickets]
     sent = [
-        (order, _sent(order, ticket, decision, desk=desk, moment=moment))
+        (order, _sent(order, ticket, decision, unexplained=seen.unexplained, desk=desk, moment=moment))
         for order, ticket in zip(orders, tickets, strict=True)
     ]
     # Written now, not with the others': what the next request is held against counts this one.
@@ -120,13 +119,6 @@ def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:
     if left and following is not None:
         left.append(following.begins - now)
     return min(left, default=timedelta(0))
-
-
-def _refusal(orders: Sequence[Order], pause: Pause | None) -> str:
-    """Why nothing may be sent now, whatever the limits; empty when it may."""
-    if reason := halted(orders[0]):
-        return reason
-    return pause.reason if pause is not None else ""
 
 
 def halted(order: Order) -> str:
@@ -152,7 +144,9 @@ def ticket_of(order: Order, instrument: Instrument, *, order_id: int, parent_id:
     )
 
 
-def _sent(order: Order, ticket: OrderTicket, decision: Decision, *, desk: Desk, moment: Moment) -> events.Sent:
+def _sent(
+    order: Order, ticket: OrderTicket, decision: Decision, *, unexplained: Decimal, desk: Desk, moment: Moment
+) -> events.Sent:
     assert order.stamp is not None
     return events.Sent(
         client_id=desk.client_id,
@@ -161,7 +155,7 @@ def _sent(order: Order, ticket: OrderTicket, decision: Decision, *, desk: Desk, 
         epoch=desk.epoch,
         stamp=order.stamp,
         digest=hashlib.sha256(repr(ticket).encode()).hexdigest(),
-        unexplained=unexplained(order.account_id, symbol=order.symbol, security_type=order.security_type),
+        unexplained=unexplained,
         trading_day=desk.broker.status().trading_day(moment.now),
         limits=decision.payload(),
     )

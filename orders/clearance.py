@@ -10,31 +10,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
 
-from accounts.halts import switch
 from orders import events, exposure
+from orders.exposure import Seen
 from orders.models import Order
 from orders.risk import checks
 from orders.risk.values import HALT, Breach, Decision, Ticket
 from orders.schedule import last_midnight
 
 
-def at_intake(ticket: Ticket, *, actor: str, day_began: datetime | None) -> Decision:
-    """Whether what is asked for may be placed. `day_began`: the gateway's last midnight; None: 24 hours ago.
-
-    A halt speaks alone: while it lasts the limits do not matter.
-    """
-    decision = checks.decide(ticket, *exposure.look(ticket, waiting=True, day_began=day_began))
-    if halted := switch.reason_against(account=ticket.account, symbol=ticket.symbol, actor=actor):
-        return replace(decision, breaches=[Breach(limit=HALT, reason=halted)])
+def at_intake(ticket: Ticket, seen: Seen) -> Decision:
+    """Whether what is asked for may be placed. A halt speaks alone: while it lasts the limits do not matter."""
+    decision = checks.decide(ticket, seen.limits, seen.exposure)
+    if seen.halted:
+        return replace(decision, breaches=[Breach(limit=HALT, reason=seen.halted)])
     return decision
 
 
-def in_claim(orders: Sequence[Order], *, now: datetime, zone: tzinfo) -> Decision:
-    """Whether the orders of a request, which are locked, may be sent now."""
+def in_claim(orders: Sequence[Order], *, now: datetime, zone: tzinfo) -> tuple[Seen, Decision]:
+    """Whether the orders of a request, which are locked, may be sent now, as far as limits go; and what was seen."""
     first = orders[0]
     ticket = Ticket(account=first.account_id, symbol=first.symbol, quantity=first.quantity, legs=orders)
-    began = last_midnight(now, zone)
-    return checks.decide(ticket, *exposure.look(ticket, waiting=False, day_began=began, received_at=first.received_at))
+    actor = first.request.actor if first.request is not None else ""
+    seen = exposure.look(
+        ticket, actor=actor, waiting=False, day_began=last_midnight(now, zone), received_at=first.received_at
+    )
+    return seen, checks.decide(ticket, seen.limits, seen.exposure)
 
 
 def denial(order: Order, decision: Decision) -> events.Denied:

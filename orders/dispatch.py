@@ -15,9 +15,10 @@ import time
 from collections.abc import Iterable, Sequence
 
 from django.db import DatabaseError
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Now
 
+from accounts import prepared
 from accounts.halts import stop_file
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
@@ -37,17 +38,18 @@ LOOK_HOLDS_SECONDS = 0.8  # with the way to the gateway less than the second tha
 LOOK_AGAIN_SECONDS = 0.2
 SILENCE_SECONDS = 4.0  # after one the session asks the time: four without a word are no answer
 # A recovery on the next connection may have doubted a claim that its own thread knows was never written.
+WAITING = "SELECT min(symbol), count(*) FROM orders_order WHERE request_id = %(request)s AND status = 'RECEIVED'"
 CLAIMED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 
 
 def submit(request_pk: int, *, desk: Desk) -> None:
     """Place the orders of a request, if they still wait for it and the session may send."""
-    orders = list(_waiting(request_pk))
+    symbol, orders = prepared.one(WAITING, {"request": request_pk})
     if not orders or not _may_send(desk):
         return
     try:
-        instrument = desk.broker.qualify(orders[0].symbol, timeout=QUALIFY_SECONDS)
-        desk.broker.acquire(len(orders), timeout=PACING_SECONDS)
+        instrument = desk.broker.qualify(symbol, timeout=QUALIFY_SECONDS)
+        desk.broker.acquire(orders, timeout=PACING_SECONDS)
     except ContractNotFound as error:
         here = desk.session(desk.broker.status().connection)
         withdraw(request_pk, reason=str(error), actor=Actor.WORKER, session=here)
@@ -136,10 +138,6 @@ def _close_uncommitted(desk: Desk) -> None:
         origin = journal.Origin(actor=Actor.WORKER)
         _give_up(claimed, reason=CONNECTION_FAILED, origin=origin, only_from=CLAIMED)
         desk.uncommitted.discard(request_pk)
-
-
-def _waiting(request_pk: int) -> QuerySet[Order]:
-    return Order.objects.filter(request_id=request_pk, status=OrderStatus.RECEIVED).order_by("pk")
 
 
 def _may_send(desk: Desk) -> bool:

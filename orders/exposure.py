@@ -1,4 +1,4 @@
-"""What is at stake already, and the limits it is held against: read together, in one statement.
+"""What an order is held against before it is placed: halts, limits, and what is at stake already, in one statement.
 
 Rules
 1. One look costs one query, whatever limits there are; what no limit asks for is not looked up, and what is counted is
@@ -11,21 +11,20 @@ Rules
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models.functions import Now
 
 from accounts import prepared
+from accounts.halts import switch
 from accounts.limits import values
 from accounts.limits.losses import difference
 from accounts.limits.values import Limits
 from orders.breaks.vocabulary import NOT_WORKING_THERE, Source
-from orders.models import Order
 from orders.risk.values import Exposure, Ticket
-from orders.vocabulary import OrderStatus
 
 OLDEST_PRICE = timedelta(days=4)  # from one trading day to the next, over a long weekend
 
@@ -72,6 +71,11 @@ WITH limits AS MATERIALIZED (
     SELECT 'day', orders_per_day, coalesce(%(day_began)s, clock_timestamp() - interval '1 day') FROM limits
 )
 SELECT jsonb_build_object(
+    'halt', (FIRST_HALT_ON),
+    'backlog', (SELECT count(*) FROM orders_order o
+        WHERE %(waiting)s AND o.status = 'RECEIVED' AND o.valid_until > clock_timestamp()),
+    'unexplained', (SELECT sum(quantity) FROM orders_unexplainedholding
+        WHERE account_id = %(account)s AND symbol = %(symbol)s AND security_type = 'STK'),
     'limits', (SELECT to_jsonb(limits) FROM limits),
     'working', (SELECT jsonb_object_agg(side, orders) FROM (
         SELECT side, count(*) AS orders FROM at_stake GROUP BY side) AS of_side),
@@ -129,20 +133,32 @@ SELECT jsonb_build_object(
         WHERE account_id = %(account)s AND taken_at > spans.since ORDER BY taken_at LIMIT 1)) END
         FROM limits, spans WHERE span = 'day')
 )::text
-"""
+""".replace("FIRST_HALT_ON", switch.FIRST_ON)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """`halted`: why nothing may be sent, in words for the client, or empty. `backlog`: how many orders of all accounts
+    wait to be sent and still may be, if those that wait were to count. `unexplained`: what the account holds of the
+    symbol beyond its executions on record, signed."""
+
+    halted: str
+    limits: Limits
+    exposure: Exposure
+    backlog: int
+    unexplained: Decimal
 
 
 def look(
-    ticket: Ticket, *, waiting: bool, day_began: datetime | None, received_at: datetime | None = None
-) -> tuple[Limits, Exposure]:
-    """The limits in force, and what they are held against.
-
-    `waiting`: whether orders that wait to be sent count. `day_began`: the gateway's midnight; None: 24 hours ago.
-    `received_at`: when the order itself was asked for, None: it is being asked for.
+    ticket: Ticket, *, actor: str, waiting: bool, day_began: datetime | None, received_at: datetime | None = None
+) -> Seen:
+    """`actor`: who asks for it. `waiting`: whether orders that wait to be sent count. `day_began`: the gateway's
+    midnight; None: 24 hours ago. `received_at`: when the order itself was asked for, None: it is being asked for.
     """
     leg = ticket.opening
     asked: dict[str, Any] = {
         "account": ticket.account,
+        "key": switch.key_of(actor),
         "symbol": ticket.symbol,
         "side": leg.side,
         "order_type": leg.order_type,
@@ -160,12 +176,13 @@ def look(
     seen = json.loads(found, parse_float=Decimal)
     row = seen["limits"]
     limits = values.from_row(row) if row else values.DEFAULTS[settings.TRADING_MODE]
-    return limits, _exposure(seen)
-
-
-def backlog() -> int:
-    """How many orders wait to be sent and still may be."""
-    return Order.objects.filter(status=OrderStatus.RECEIVED, valid_until__gt=Now()).count()
+    return Seen(
+        halted=switch.reason(seen["halt"]),
+        limits=limits,
+        exposure=_exposure(seen),
+        backlog=seen["backlog"],
+        unexplained=Decimal(seen["unexplained"] or 0),
+    )
 
 
 def _exposure(seen: Mapping[str, Any]) -> Exposure:

@@ -75,11 +75,12 @@ def place(asked: Asked, placement: Placement) -> list[Order]:
 
     Raises: Overloaded, with nothing persisted; KeyReused, KeyInProgress, Replay.
     """
-    refuse_overload(len(placement.legs))
     ticket = Ticket(
         account=placement.account, symbol=placement.symbol, quantity=placement.quantity, legs=placement.legs
     )
-    decision = clearance.at_intake(ticket, actor=asked.actor, day_began=placement.day_began)
+    seen = exposure.look(ticket, actor=asked.actor, waiting=True, day_began=placement.day_began)
+    _refuse_overload(seen.backlog + len(placement.legs))
+    decision = clearance.at_intake(ticket, seen)
     try:
         with transaction.atomic():
             request = _persist(asked)
@@ -166,17 +167,20 @@ def answer(
     body: dict[str, Any],
     settled: bool = True,
     about: Order | None = None,
+    at: datetime | None = None,
 ) -> RequestAnswer:
-    """Keep what the client was told. `about`: the order in whose chain it belongs, the first of several."""
-    row = _answer(request, status_code=status_code, body=body, settled=settled)
+    """Keep what the client was told. `about`: the order in whose chain it belongs, the first of several. `at`: the
+    moment of the look that it rests on, by the database's clock; None: now."""
+    row = _answer(request, status_code=status_code, body=body, settled=settled, at=at)
     trail.insert_answer(row, about=about)
     return row
 
 
-def _answer(request: OrderRequest, *, status_code: int, body: dict[str, Any], settled: bool) -> RequestAnswer:
-    return RequestAnswer(
-        request=request, answered_at=clock.database_now(), status_code=status_code, body=body, settled=settled
-    )
+def _answer(
+    request: OrderRequest, *, status_code: int, body: dict[str, Any], settled: bool, at: datetime | None = None
+) -> RequestAnswer:
+    at = at or clock.database_now()
+    return RequestAnswer(request=request, answered_at=at, status_code=status_code, body=body, settled=settled)
 
 
 class Replay(Exception):
@@ -236,9 +240,9 @@ def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -
     )
 
 
-def refuse_overload(messages: int) -> None:
-    """Raises: Overloaded, when what waits cannot be sent within a request's wait. Called before anything is stored."""
-    seconds = (exposure.backlog() + messages) / (settings.IB_MESSAGES_PER_SECOND * OURS_TO_SEND)
+def _refuse_overload(messages: int) -> None:
+    """Raises: Overloaded, when so many cannot be sent within a request's wait. Called before anything is stored."""
+    seconds = messages / (settings.IB_MESSAGES_PER_SECOND * OURS_TO_SEND)
     if seconds > settings.PLACEMENT_WAIT_SECONDS * BACKLOG_SHARE:
         raise Overloaded(retry_after=math.ceil(seconds))
 

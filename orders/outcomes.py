@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
+from accounts import prepared
 from orders.models import Order
 from orders.vocabulary import FINAL, OrderStatus
 
+# Looked at again and again while a client waits.
+OF_REQUEST = prepared.Selection(Order, "request_id = %(request)s ORDER BY id")
+WITH_KEY = prepared.Selection(Order, "id = %(order)s")
 CONNECTION_FAILED = "Failed to connect to IB Gateway"
 ACKNOWLEDGED = frozenset(
     {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED, OrderStatus.PENDING_CANCEL, OrderStatus.EXPIRED}
@@ -24,10 +29,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """`orders` in the request's own order; `reason` in words for the client."""
+    """`orders` in the request's own order; `reason` in words for the client; `at`: when, by the database's clock."""
 
     verdict: Verdict
     orders: Sequence[Order]
+    at: datetime
     reason: str = ""
 
     @property
@@ -37,21 +43,23 @@ class Outcome:
 
 def of_placement(request_pk: int) -> Outcome:
     """Placed only when the broker acknowledged every leg; failed only when no leg can be working."""
-    orders = list(Order.objects.filter(request_id=request_pk).order_by("pk"))
+    found = OF_REQUEST.read(request=request_pk)
+    orders, at = [order for order, _ in found], found[-1][1]
     if all(_was_acknowledged(order) for order in orders):
-        return Outcome(verdict=Verdict.DONE, orders=orders)
+        return Outcome(verdict=Verdict.DONE, orders=orders, at=at)
     culprit = next((order for order in orders if order.status in NEVER_THERE), None)
     culprit = culprit or next((order for order in orders if order.status == OrderStatus.CANCELED), None)
     if culprit is not None and all(order.status in FINAL for order in orders):
-        return Outcome(verdict=Verdict.FAILED, orders=orders, reason=culprit.reason or "cancelled by the broker")
+        reason = culprit.reason or "cancelled by the broker"
+        return Outcome(verdict=Verdict.FAILED, orders=orders, at=at, reason=reason)
     if any(order.status == OrderStatus.IN_DOUBT for order in orders):
-        return Outcome(verdict=Verdict.UNKNOWN, orders=orders)
-    return Outcome(verdict=Verdict.PENDING, orders=orders)
+        return Outcome(verdict=Verdict.UNKNOWN, orders=orders, at=at)
+    return Outcome(verdict=Verdict.PENDING, orders=orders, at=at)
 
 
 def of_cancel(order_pk: int) -> Outcome:
     """Cancelled only when the broker said so."""
-    order = Order.objects.get(pk=order_pk)
+    ((order, at),) = WITH_KEY.read(order=order_pk)
     if order.status == OrderStatus.CANCELED:
         verdict = Verdict.DONE
     elif order.status in FINAL:
@@ -60,7 +68,8 @@ def of_cancel(order_pk: int) -> Outcome:
         verdict = Verdict.PENDING
     else:
         verdict = Verdict.FAILED
-    return Outcome(verdict=verdict, orders=[order], reason=_cancel_refusal(order) if verdict is Verdict.FAILED else "")
+    reason = _cancel_refusal(order) if verdict is Verdict.FAILED else ""
+    return Outcome(verdict=verdict, orders=[order], at=at, reason=reason)
 
 
 def _was_acknowledged(order: Order) -> bool:

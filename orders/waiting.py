@@ -1,6 +1,7 @@
 """Waiting for a commit: one LISTEN connection per process wakes the requests that wait, with a poll as a net.
 
-A NOTIFY can be lost (the listener reconnects) and is never needed: it only makes the next look come sooner.
+A NOTIFY is never needed, it only makes the next look come sooner. It is lost with the process that was to send it, and
+while the listener has no connection; when it has one again all are woken.
 """
 
 import logging
@@ -19,8 +20,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-POLL_SECONDS = 0.25
-LONGEST_POLL_SECONDS = 1.0  # whoever looked in vain looks less often: looks take their time from what is late
+POLL_SECONDS = 1.0
+LONGEST_POLL_SECONDS = 2.0  # whoever looked in vain looks less often: looks take their time from what is late
 RECONNECT_SECONDS = 1.0
 
 
@@ -55,6 +56,7 @@ class Listener:
             try:
                 with psycopg.connect(**listening_parameters(), autocommit=True) as listening:
                     listening.execute(f"LISTEN {CHANNEL}")
+                    self._wake_all()
                     for notice in listening.notifies():
                         self._wake(notice.payload)
             except psycopg.OperationalError as error:
@@ -65,6 +67,12 @@ class Listener:
         with self._lock:
             for event in self._waiting.get(key, ()):
                 event.set()
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            for events in self._waiting.values():
+                for event in events:
+                    event.set()
 
 
 listener = Listener()

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 
 from accounts.access.models import ALL, Scope
 from accounts.freshness import NoAccount, chosen_account, served_accounts
+from accounts.models import GatewaySession
 
 LOCAL_ACTOR = "api"  # a client on this machine, where no key is asked for
 EVERYTHING: Mapping[str, frozenset[str]] = {scope: frozenset({ALL}) for scope in Scope.values}
@@ -46,13 +47,13 @@ def caller_of(request: Request) -> Caller:
     return request.auth
 
 
-def account_for(caller: Caller, scope: Scope, *, gateway: str, configured: str) -> str:
+def account_for(caller: Caller, scope: Scope, *, session: GatewaySession | None, configured: str) -> str:
     """The account that a request is about which names none: the configured one if the caller may do that in it, else
-    the only one of the caller's that the gateway serves. Raises: NotGranted, NoAccount, NoAccountYet."""
+    the only one of the caller's that the session serves. Raises: NotGranted, NoAccount, NoAccountYet."""
     granted = caller.accounts(scope)
     if granted is None or configured in granted:
-        return chosen_account(gateway, configured=configured)
-    served = served_accounts(gateway)
+        return chosen_account(session, configured=configured)
+    served = served_accounts(session)
     usable = sorted(granted & served)
     if len(usable) == 1:
         return usable[0]

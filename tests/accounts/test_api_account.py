@@ -178,5 +178,5 @@ def test_the_number_of_queries_does_not_grow(client, django_assert_num_queries, 
     for number in range(count):
         hold(f"S{number}", "1", "1", con_id=number)
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         client.get("/positions")

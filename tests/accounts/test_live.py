@@ -174,10 +174,10 @@ def test_account_to_act_for(case, known, configured, chosen):
         BrokerAccount.objects.create(pk=account, session=session)
 
     if chosen:
-        assert chosen_account("g", configured=configured) == chosen
+        assert chosen_account(session, configured=configured) == chosen
     else:
         with pytest.raises(NoAccount):
-            chosen_account("g", configured=configured)
+            chosen_account(session, configured=configured)
 
 
 # What the session went through

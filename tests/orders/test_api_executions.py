@@ -304,5 +304,5 @@ def test_the_number_of_queries_does_not_grow(client, django_assert_num_queries, 
         tell(execution(order_ref="x"))
     asked_since()
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         client.get("/executions")

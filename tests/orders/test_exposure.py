@@ -25,7 +25,7 @@ def look(*, waiting=True, quantity=1, received_at=None, **limits):
     if limits:
         changing.change("", limits, by="user:risk", reason="so that it is looked for")
     ticket = Ticket(account=ACCOUNT, symbol="AAPL", quantity=D(quantity), legs=[LIMIT])
-    return exposure.look(ticket, waiting=waiting, day_began=None, received_at=received_at)[1]
+    return exposure.look(ticket, actor="api", waiting=waiting, day_began=None, received_at=received_at).exposure
 
 
 def held(quantity=10, **changes):

@@ -69,7 +69,7 @@ def read(caller: Caller, symbol: str = "") -> Ledger:
     state = SessionState.DISCONNECTED.value if stale else session.state
     as_of = session.heard_at or session.state_since
     try:
-        account = account_for(caller, Scope.READ, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+        account = account_for(caller, Scope.READ, session=session, configured=settings.IB_ACCOUNT)
     except NoAccountYet:
         return Ledger(executions=[], session_state=state, as_of=as_of)
     return Ledger(executions=entries(account, session=session, symbol=symbol), session_state=state, as_of=as_of)

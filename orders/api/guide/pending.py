@@ -50,8 +50,8 @@ class Listing:
 
 def list_orders(caller: Caller) -> Listing:
     """Everybody's pending orders of the caller's account. Raises: NotConnected, NoAccount, NotGranted."""
-    require_fresh(settings.GATEWAY_NAME)
-    account = account_for(caller, Scope.READ, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT)
+    session = require_fresh(settings.GATEWAY_NAME)
+    account = account_for(caller, Scope.READ, session=session, configured=settings.IB_ACCOUNT)
     as_of, perm_ids = _ask()
     acknowledged_since = OrderEvent.objects.filter(
         order=OuterRef("pk"), kind__in=(EventKind.ACCEPTED, EventKind.ADOPTED), recorded_at__gte=as_of

@@ -44,7 +44,7 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any], *, caller: Caller) 
     session = standing(settings.GATEWAY_NAME)
     refuse_while_paused(session.at)
     placement = Placement(
-        account=account_for(caller, Scope.TRADE, gateway=settings.GATEWAY_NAME, configured=settings.IB_ACCOUNT),
+        account=account_for(caller, Scope.TRADE, session=session.session, configured=settings.IB_ACCOUNT),
         symbol=terms["symbol"],
         quantity=terms["quantity"],
         order_ref=terms.get("order_ref") or "",
@@ -64,9 +64,15 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any], *, caller: Caller) 
         denied = any(order.status == OrderStatus.DENIED for order in orders)
         seen = outcomes.of_placement(request.pk) if denied else _submit_and_wait(request, seconds=seconds)
         kill_points.reached("web.acknowledged")
-        answer = answers.to_placement(conclude(request, seen), kind=kind)
+        outcome = conclude(request, seen)
+        answer = answers.to_placement(outcome, kind=kind)
         intake.answer(
-            request, status_code=answer.status_code, body=answer.body, settled=answer.settled, about=orders[0]
+            request,
+            status_code=answer.status_code,
+            body=answer.body,
+            settled=answer.settled,
+            about=orders[0],
+            at=outcome.at,
         )
     except Exception:
         log.exception("what became of request %s could not be read", request.pk)

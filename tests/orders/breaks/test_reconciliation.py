@@ -537,8 +537,7 @@ def test_a_break_is_closed_once(missing):
 
 def working():
     ticket = Ticket(account=ACCOUNT, symbol="AAPL", quantity=D(1), legs=[LIMIT])
-    _, at_stake = exposure.look(ticket, waiting=True, day_began=None)
-    return at_stake.working
+    return exposure.look(ticket, actor="api", waiting=True, day_began=None).exposure.working
 
 
 def test_what_the_broker_does_not_have_takes_no_room_there(reconcile, broker, order):
