@@ -15,6 +15,7 @@ COPY ibkr_site /app/ibkr_site
 COPY accounts /app/accounts
 COPY alarms /app/alarms
 COPY audit /app/audit
+COPY database /app/database
 COPY orders /app/orders
 COPY gateway /app/gateway
 RUN /opt/venv/bin/python -m compileall -q /app

@@ -15,7 +15,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import alarm_review, clock, groups  # noqa: F401 - Django looks for pages in this module only
+from accounts import alarm_review, groups  # noqa: F401 - Django looks for pages in this module only
 from accounts.access import admin as access_admin  # noqa: F401
 from accounts.diagnosis import Diagnosis, diagnose
 from accounts.display import amount, badge, moment
@@ -25,6 +25,7 @@ from accounts.limits import admin as limits_admin  # noqa: F401 - as below
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin, SymbolFilter
 from accounts.snapshots import admin as snapshots_admin  # noqa: F401 - as above
+from database import clock
 
 admin.site.unregister([User, Group])
 # Their pages show secrets and would change a second factor behind `logins.factor`, which records what is done to one.

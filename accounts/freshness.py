@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accounts import clock, prepared
 from accounts.models import GatewaySession
+from database import clock, prepared
 from gateway.reports import SessionState
 
 HEARD_WITHIN = timedelta(seconds=6)  # a silent broker is asked the time, and what it says is noted once a second

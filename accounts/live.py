@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts.history import GatewayStateChange
 from accounts.models import AccountValue, BrokerAccount, GatewayConnection, GatewaySession, Position
+from database import prepared
 from gateway.reports import (
     AccountValueReport,
     AnswerComplete,
@@ -35,7 +36,22 @@ from gateway.reports import (
 log = logging.getLogger(__name__)
 
 SIGN_OF_LIFE_SECONDS = 2.0
-HELD = ("symbol", "security_type", "currency", "quantity", "average_cost", "as_of")
+_HELD = ", ".join(
+    f"{name} = EXCLUDED.{name}" for name in ("symbol", "security_type", "currency", "quantity", "average_cost", "as_of")
+)
+# What another quantity was worth is not what this one is worth: the new value comes a moment later, by itself.
+POSITIONS = prepared.Insertion(
+    Position,
+    conflict=f"""(account_id, con_id) DO UPDATE SET {_HELD},
+        market_value = CASE WHEN accounts_position.quantity = EXCLUDED.quantity OR accounts_position.valued_at IS NULL
+            THEN accounts_position.market_value END,
+        valued_at = CASE WHEN accounts_position.quantity = EXCLUDED.quantity THEN accounts_position.valued_at END""",
+)
+VALUED_POSITIONS = prepared.Insertion(
+    Position,
+    conflict=f"""(account_id, con_id) DO UPDATE SET {_HELD}, market_price = EXCLUDED.market_price,
+        market_value = EXCLUDED.market_value, valued_at = EXCLUDED.valued_at""",
+)
 
 Holding = PositionReport | PortfolioReport
 
@@ -173,8 +189,7 @@ class LiveBook:
 
     def _holdings(self, told: Sequence[Holding]) -> None:
         """Reports of one kind, on different contracts."""
-        if isinstance(told[0], PositionReport):
-            self._forget_worth(told)
+        write = POSITIONS if isinstance(told[0], PositionReport) else VALUED_POSITIONS
         rows = [
             Position(
                 account_id=report.account,
@@ -189,21 +204,7 @@ class LiveBook:
             )
             for report in told
         ]
-        Position.objects.bulk_create(
-            sorted(rows, key=lambda row: (row.account_id, row.con_id)),
-            update_conflicts=True,
-            unique_fields=["account", "con_id"],
-            update_fields=[*HELD, *_worth(told[0])],
-        )
-
-    def _forget_worth(self, told: Sequence[Holding]) -> None:
-        # What it was worth is not what it is worth: the new value comes a moment later, by itself.
-        now = {(report.account, report.contract.con_id): report.quantity for report in told}
-        held = Position.objects.filter(con_id__in={con_id for _, con_id in now}, valued_at__isnull=False)
-        rows = held.values_list("pk", "account_id", "con_id", "quantity")
-        changed = [pk for pk, account, con_id, quantity in rows if now.get((account, con_id), quantity) != quantity]
-        if changed:
-            Position.objects.filter(pk__in=changed).update(market_value=None, valued_at=None)
+        write.write(sorted(rows, key=lambda row: (row.account_id, row.con_id)))
 
     def _answered(self, answer: AnswerComplete) -> None:
         self.flush()

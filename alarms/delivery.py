@@ -25,8 +25,8 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from alarms.models import Alarm, AlarmMessage
-from alarms.register import database_now
 from alarms.vocabulary import AlarmEventKind, Channel
+from database.clock import database_now
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,13 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from alarms.models import OPEN, Alarm, AlarmEvent, AlarmMessage
 from alarms.notes import checked_note
 from alarms.vocabulary import MEANINGS, AlarmEventKind, AlarmKind, Channel, Severity
 from audit.record import record_site
+from database.clock import database_now
 
 log = logging.getLogger(__name__)
 
@@ -116,14 +117,6 @@ def acknowledge(alarm_pk: int, *, note: str, actor: str, request_id: str) -> Ala
         _change(row, AlarmEventKind.ACKNOWLEDGED, now=now, actor=actor, text=row.text, note=note, request_id=request_id)
         record_site("alarm acknowledged", actor, {"alarm": row.pk, "of": f"{row.kind} {row.subject}", "note": note})
     return row
-
-
-def database_now() -> datetime:
-    """The moment of the call, by the database's clock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
-    return now
 
 
 def _open(kind: AlarmKind, subject: str) -> Alarm | None:

@@ -13,6 +13,9 @@ from django.db.models.sql import InsertQuery
 from audit import canonical
 from audit.chain import SITE
 from audit.models import Draft
+from database import prepared
+
+DRAFTS = prepared.Insertion(Draft)
 
 
 def append(chain: str, kind: str, facts: dict[str, Any], *, subject: str = "", record: int | None = None) -> None:
@@ -22,7 +25,7 @@ def append(chain: str, kind: str, facts: dict[str, Any], *, subject: str = "", r
 
 def append_all(drafts: Iterable[Draft]) -> None:
     """Add several, in their order."""
-    Draft.objects.bulk_create(drafts)
+    DRAFTS.write(list(drafts))
 
 
 def insert_with(row: Model, entry: Draft) -> None:

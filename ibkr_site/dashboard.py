@@ -8,7 +8,6 @@ from django.urls import reverse
 from unfold.settings import get_config
 from unfold.utils import convert_color
 
-from accounts import clock
 from accounts.diagnosis import diagnose
 from accounts.display import badge
 from accounts.freshness import standing_of
@@ -18,6 +17,7 @@ from accounts.models import GatewaySession
 from alarms.models import OPEN as ALARMS_OPEN
 from alarms.models import UNACKNOWLEDGED, Alarm
 from audit.models import CheckpointRun, Verification
+from database import clock
 from ibkr_site import today
 from orders import presentation
 from orders.breaks.models import OPEN, Break

@@ -242,7 +242,7 @@ WHITENOISE_USE_FINDERS = True
 DATABASES = {
     "default": {
         **env.db_url_config(DATABASE_URL),
-        "ENGINE": "ibkr_site.postgres",
+        "ENGINE": "database",
         # A thread keeps its connection: no pool to wait for, and what ends with its thread is closed with it.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,  # a restarted server costs a look, not a failed request

@@ -15,7 +15,6 @@ from datetime import UTC, timedelta
 from django.conf import settings
 from django.db import Error, connection
 
-from accounts import clock
 from accounts.diagnosis import Finding, diagnose
 from accounts.freshness import standing
 from accounts.limits import losses
@@ -25,6 +24,7 @@ from alarms.vocabulary import AlarmKind
 from audit.models import CheckpointRun, Verification
 from audit.signing import NOT_SIGNED
 from audit.verification import Verdict
+from database import clock
 from gateway import times
 from orders import trail
 from orders.breaks.models import OPEN, Break

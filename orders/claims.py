@@ -19,9 +19,9 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import transaction
 
-from accounts import clock
 from accounts.halts import switch
 from accounts.models import GatewaySession
+from database import clock
 from gateway.tickets import Instrument, OrderTicket
 from orders import clearance, events, journal, kill_points, stamps
 from orders.desk import Desk, Ready

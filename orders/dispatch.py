@@ -18,8 +18,8 @@ from django.db import DatabaseError
 from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Now
 
-from accounts import prepared
 from accounts.halts import stop_file
+from database import prepared
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
 from orders import claims, events, journal, kill_points

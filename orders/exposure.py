@@ -18,11 +18,11 @@ from typing import Any
 
 from django.conf import settings
 
-from accounts import prepared
 from accounts.halts import switch
 from accounts.limits import values
 from accounts.limits.losses import difference
 from accounts.limits.values import Limits
+from database import prepared
 from orders.breaks.vocabulary import NOT_WORKING_THERE, Source
 from orders.risk.values import Exposure, Ticket
 

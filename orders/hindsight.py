@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
-from accounts import clock
 from accounts.review import ReviewAdmin
+from database import clock
 from orders import instants, knowledge, presentation, timeline
 from orders.errors import OrderError
 from orders.models import Order

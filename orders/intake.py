@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
 
-from accounts import clock
+from database import clock, prepared
 from orders import clearance, events, exposure, journal, kill_points, stamps, trail
 from orders.errors import KeyInProgress, KeyReused, NotOurs, OrderNotFound, Overloaded, Unresolved
 from orders.models import Order, OrderRequest, RequestAnswer
@@ -25,6 +25,7 @@ from orders.outcomes import CONNECTION_FAILED
 from orders.risk.values import Decision, Ticket
 from orders.vocabulary import FINAL, EventKind, OrderStatus, OrderType, Role, Side, TimeInForce
 
+REQUESTS = prepared.Insertion(OrderRequest)
 UNRESOLVED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 # Of what the session's pacing lets through: the session has questions of its own.
 OURS_TO_SEND = 0.87
@@ -226,7 +227,7 @@ def _seen_before(asked: Asked) -> Exception:
 
 
 def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -> OrderRequest:
-    return OrderRequest.objects.create(
+    row = OrderRequest(
         received_at=clock.database_now(),
         endpoint=asked.endpoint,
         body=asked.body,
@@ -238,6 +239,8 @@ def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -
         refusal=refusal,
         cancels=cancels,
     )
+    REQUESTS.write([row])
+    return row
 
 
 def _refuse_overload(messages: int) -> None:

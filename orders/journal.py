@@ -18,7 +18,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from accounts import clock
+from database import clock, prepared
 from orders import events, lifecycle, trail
 from orders.errors import IllegalTransition
 from orders.models import STATE_COLUMNS, Order, OrderEvent
@@ -27,6 +27,9 @@ from orders.vocabulary import Actor, OrderStatus
 CHANNEL = "order_changed"  # payload: a topic
 # With these a wait is not over: the next event is what is waited for.
 GOES_ON = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL})
+ORDERS = prepared.Insertion(Order)
+EVENTS = prepared.Insertion(OrderEvent)
+STATES = prepared.Change(Order, [*STATE_COLUMNS, "last_sequence"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ class Draft:
         self._now = now
         self._opened: list[Order] = []
         self._events: list[OrderEvent] = []
-        self._changed: dict[int, tuple[Order, set[str]]] = {}
+        self._changed: dict[int, Order] = {}
 
     def open(self, terms: Mapping[str, Any], event: events.Event, *, origin: Origin) -> Order:
         """An order that is inserted together with its first event. `terms` are the fixed columns of `models.Order`."""
@@ -103,11 +106,10 @@ class Draft:
                 raise
             event = events.Unexpected(refused=event.kind, status=before.status, details=event.payload())
             after = lifecycle.fold(before, event)
-        _, changed = self._changed.setdefault(order.pk, (order, {"last_sequence"}))
+        self._changed.setdefault(order.pk, order)
         for name in STATE_COLUMNS:
             if getattr(before, name) != getattr(after, name):
                 setattr(order, name, getattr(after, name))
-                changed.add(name)
         order.last_sequence += 1
         self._events.append(
             _event_row(order, event, before=before.status, after=after.status, origin=origin, now=self._moment())
@@ -119,11 +121,13 @@ class Draft:
             return
         if not connection.in_atomic_block:
             raise transaction.TransactionManagementError("the journal is written in a transaction of its caller's")
-        Order.objects.bulk_create(self._opened)
-        trail.append_events(OrderEvent.objects.bulk_create(self._events))
-        for order, changed in self._changed.values():
-            order.save(update_fields=changed)
-        topics = {topic(order) for order, _ in self._changed.values() if order.status not in GOES_ON}
+        ORDERS.write(self._opened)
+        for event in self._events:
+            event.order = event.order  # its key is known only now, where it was opened here
+        EVENTS.write(self._events)
+        trail.append_events(self._events)
+        STATES.write(list(self._changed.values()))
+        topics = {topic(order) for order in self._changed.values() if order.status not in GOES_ON}
         if topics:
             transaction.on_commit(lambda: wake(*topics))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from accounts import prepared
+from database import prepared
 from orders.models import Order
 from orders.vocabulary import FINAL, OrderStatus
 

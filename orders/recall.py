@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from accounts.clock import database_now
 from accounts.halts.models import Halt, HaltedOrder, Scope
 from accounts.halts.switch import KEY
+from database.clock import database_now
 from orders import events, journal, tasks
 from orders.doorbell import ring
 from orders.models import Order

@@ -17,10 +17,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from accounts import clock
 from accounts.models import GatewayConnection
 from alarms.register import raise_alarm
 from alarms.vocabulary import AlarmKind
+from database import clock
 from gateway.broker import Broker, SessionStatus
 from gateway.reports import Query, SessionState
 from orders import events, evidence, journal, kill_points, trail

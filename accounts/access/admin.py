@@ -11,11 +11,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from unfold.decorators import action
 
-from accounts import clock
 from accounts.access.forms import CreateForm, KeyForm, RevokeForm, RotateForm
 from accounts.access.models import ApiKey
 from accounts.display import moment
 from accounts.review import ReviewAdmin
+from database import clock
 
 PERMISSION = "accounts.manage_apikeys"
 

@@ -10,11 +10,11 @@ from django.db import transaction
 from django.db.models import OuterRef, Value
 from django.db.models.functions import Concat, Now
 
-from accounts import clock
 from accounts.access import credentials, networks
 from accounts.access.credentials import Credential
 from accounts.access.models import ALL, ApiKey, ApiKeyGrant, Scope
 from audit.record import record_site
+from database import clock
 
 LONGEST_OVERLAP = timedelta(days=7)
 NAME = re.compile(r"[^\x00-\x1f\x7f]{1,80}")

@@ -16,14 +16,14 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from accounts import prepared
-from accounts.clock import database_now
 from accounts.halts import stop_file
 from accounts.halts.models import ON, Halt, Resumption, Scope
 from alarms.notes import checked_note
 from alarms.register import clear, raise_alarm
 from alarms.vocabulary import AlarmKind
 from audit.record import record_site
+from database import prepared
+from database.clock import database_now
 
 SYSTEM = "SYSTEM"
 PERSON = "user:"

@@ -9,11 +9,11 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from accounts import clock
 from accounts.limits import values
 from accounts.limits.models import LimitVersion
 from accounts.limits.values import LIMITS, Limits
 from audit.record import record_site
+from database import clock
 
 EVERY = ""  # the account of the row for all accounts without rows of their own
 ACCOUNT = re.compile(r"[A-Z0-9]{1,20}")

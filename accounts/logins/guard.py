@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from accounts import clock
 from accounts.logins import factor
+from database import clock
 
 BEGAN = "began"
 

@@ -13,9 +13,9 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
-from accounts import clock
 from accounts.logins.models import LoginAttempt
 from audit.record import record_site
+from database import clock
 
 WINDOW = timedelta(minutes=15)
 BY_NAME_AND_ADDRESS, BY_NAME, BY_ADDRESS = 5, 30, 60

@@ -15,12 +15,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import TabularInline
 
-from accounts import clock
 from accounts.display import NOTHING, amount, moment, money
 from accounts.models import BrokerAccount
 from accounts.review import AccountFilter, DayFilter, ReviewAdmin
 from accounts.snapshots import drawing, series
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot, SkippedSnapshot
+from database import clock
 
 FIGURES = (
     ("net_liquidation", "net liquidation"),

@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 
-from accounts import clock
 from accounts.freshness import standing
 from accounts.models import AccountValue, BrokerAccount, GatewayConnection, GatewaySession, Position
 from accounts.snapshots import moments
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot, SkippedSnapshot
+from database import clock
 from gateway.broker import Broker
 from gateway.errors import GatewayError
 from gateway.reports import Query

@@ -6,8 +6,9 @@ from django.db import connection, transaction
 
 from alarms import delivery
 from alarms.models import Alarm, AlarmMessage
-from alarms.register import acknowledge, clear, database_now, raise_alarm
+from alarms.register import acknowledge, clear, raise_alarm
 from alarms.vocabulary import AlarmKind
+from database.clock import database_now
 from tests.alarms.receivers import Mail, Web, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)

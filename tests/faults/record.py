@@ -15,13 +15,13 @@ from django.db import Error, connections
 
 from accounts.access import register
 from accounts.access.models import Scope as Right
-from accounts.clock import database_now
 from accounts.halts import switch
 from audit import keys
 from audit.models import Chain, CheckpointRun
 from audit.note import Checkpoint
 from audit.signing import read_notes
 from audit.verification import Report
+from database.clock import database_now
 from orders import resolution
 from orders.errors import NotInDoubt
 from orders.models import Order

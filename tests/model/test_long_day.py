@@ -15,7 +15,7 @@ import pytest
 from django.db.models import Value
 from django.utils import timezone
 
-from accounts import clock as database_clock
+from database import clock as database_clock
 from gateway.reports import SessionState
 from ibkr_site.checks import gateway_calendar
 from orders import claims, dispatch, intake, reconcile, schedule, sweep, withdrawal

@@ -18,8 +18,8 @@ from unittest import mock
 
 from django.utils import timezone
 
-from accounts import clock
 from accounts.models import BrokerAccount, GatewaySession
+from database import clock
 from gateway import dialect
 from gateway.reports import CommissionReport, ContractFacts, ExecutionReport, OpenOrderReport, Raw
 from gateway.tws import codec

@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection, transaction
 
-from accounts import clock
 from accounts.calendar import Calendar, Kind, Window
 from accounts.models import BrokerAccount, GatewaySession
+from database import clock
 from gateway.errors import NotConnected, NothingSent, SendUncertain
 from gateway.reports import SessionState
 from orders import dispatch, intake, journal, stamps, withdrawal

@@ -5,11 +5,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import clock
 from accounts.display import moment, money
 from accounts.models import GatewaySession
 from accounts.snapshots import taking
 from accounts.snapshots.models import AccountSnapshot
+from database import clock
 
 
 class Command(BaseCommand):

@@ -7,13 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.clock import database_now
 from audit import keys
 from audit.models import Verification
 from audit.moments import moment
 from audit.note import Checkpoint
 from audit.signing import read_notes
 from audit.verification import Report, Verdict
+from database.clock import database_now
 from orders.models import Order
 from orders.verification import Scope, Verifier
 

@@ -13,7 +13,7 @@ from django.db.backends.postgresql import base, operations
 
 class DatabaseOperations(operations.DatabaseOperations):
     def last_executed_query(self, cursor: Any, sql: str, params: Any) -> str:
-        """For those who look at queries; the driver forgets the text of what it has prepared (accounts.prepared)."""
+        """For those who look at queries; the driver forgets the text of what it has prepared (database.prepared)."""
         return super().last_executed_query(cursor, sql, params) or sql
 
 

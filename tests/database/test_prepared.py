@@ -3,7 +3,7 @@
 import pytest
 from django.db import ProgrammingError, connection
 
-from accounts import prepared
+from database import prepared
 
 pytestmark = pytest.mark.django_db
 STATEMENT = "SELECT %(number)s::int + 1 AS the_next_one"

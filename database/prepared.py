@@ -1,0 +1,161 @@
+"""Statements that are asked for with every order: PostgreSQL parses and plans them once for each connection, and nobody
+composes them anew.
+
+Rules
+1. Only for statements whose text never changes; what varies are parameters, sent beside it.
+2. Rows that are written go as one JSON text, however many they are: numbers and times as text, which the columns' own
+   types read. What does not fit its column fails as ever.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from django.db import DatabaseError, connection
+from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Field, Model
+
+NEVER_BY_ITSELF = 1_000_000_000  # executions after which the driver would prepare what nobody asked it to
+
+Row = TypeVar("Row", bound=Model)
+
+
+class PreparingCursor(ServerBindingCursor):  # the stubs know of no such cursor
+    def execute(self, query: Any, params: Any = None, **_: Any) -> Any:
+        return super().execute(query, params, prepare=True)  # type: ignore[misc]
+
+
+def one(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The one row of the answer."""
+    with _asked(statement, parameters) as cursor:
+        row: tuple[Any, ...] = cursor.fetchone()
+    return row
+
+
+class Selection(Generic[Row]):
+    """Rows of a model that fit a condition, each with the moment of the look by the database's clock.
+
+    `condition`: what follows WHERE. `without`: names of fields that are left to be read when they are asked for.
+    """
+
+    def __init__(self, model: type[Row], condition: str, *, without: frozenset[str] = frozenset()) -> None:
+        fields = [field for field in model._meta.concrete_fields if field.name not in without]
+        if odd := [field.name for field in fields if hasattr(field, "from_db_value")]:
+            raise TypeError(f"the driver does not give these as they are in the model: {', '.join(odd)}")
+        self._model = model
+        self._names = [field.attname for field in fields]
+        columns = ", ".join(f'"{field.column}"' for field in fields)
+        self._statement = f'SELECT {columns}, clock_timestamp() FROM "{model._meta.db_table}" WHERE {condition}'  # noqa: S608
+
+    def read(self, **parameters: Any) -> list[tuple[Row, datetime]]:
+        with _asked(self._statement, parameters) as cursor:
+            found = cursor.fetchall()
+        return [(self._model.from_db(connection.alias, self._names, row[:-1]), row[-1]) for row in found]
+
+
+class Insertion(Generic[Row]):
+    """Insert rows of a model in their order, and set their keys.
+
+    `conflict`: what follows ON CONFLICT, for rows that may be there already.
+    """
+
+    def __init__(self, model: type[Row], *, conflict: str = "") -> None:
+        self._model = model
+        self._conflict = f" ON CONFLICT {conflict}" if conflict else ""
+        self._fields = [f for f in model._meta.concrete_fields if not f.primary_key and not f.generated]
+
+    def write(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        with _asked(self._statement, {"rows": _text(rows, self._fields)}) as cursor:
+            keys = cursor.fetchall()
+        for row, (key,) in zip(rows, keys, strict=True):
+            row.pk = key
+            row._state.adding = False
+            row._state.db = connection.alias
+
+    @cached_property
+    def _statement(self) -> str:
+        columns = _columns(self._fields)
+        return (
+            f'INSERT INTO "{self._model._meta.db_table}" ({columns}) SELECT {columns} FROM ROWS FROM '  # noqa: S608
+            f"({_recordset(self._fields)}) WITH ORDINALITY AS told ({columns}, ordinal) ORDER BY ordinal"
+            f'{self._conflict} RETURNING "{self._model._meta.pk.column}"'
+        )
+
+
+class Change(Generic[Row]):
+    """Write these columns of rows that are there."""
+
+    def __init__(self, model: type[Row], columns: Sequence[str]) -> None:
+        self._model = model
+        self._names = columns
+
+    def write(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        with _asked(self._statement, {"rows": _text(rows, self._fields)}) as cursor:
+            changed = cursor.rowcount
+        if changed != len(rows):
+            raise DatabaseError(f"{changed} rows of {self._model._meta.db_table} were there, not {len(rows)}")
+
+    @cached_property
+    def _fields(self) -> "list[Field[Any, Any]]":
+        columns = {field.name: field for field in self._model._meta.concrete_fields}
+        return [self._model._meta.pk, *(columns[name] for name in self._names)]
+
+    @cached_property
+    def _statement(self) -> str:
+        key, *others = self._fields
+        changes = ", ".join(f'"{field.column}" = told."{field.column}"' for field in others)
+        return (
+            f'UPDATE "{self._model._meta.db_table}" AS kept SET {changes} '  # noqa: S608
+            f"FROM ROWS FROM ({_recordset(self._fields)}) AS told ({_columns(self._fields)}) "
+            f'WHERE kept."{key.column}" = told."{key.column}"'
+        )
+
+
+def _columns(fields: "Sequence[Field[Any, Any]]") -> str:
+    return ", ".join(f'"{field.column}"' for field in fields)
+
+
+def _recordset(fields: "Sequence[Field[Any, Any]]") -> str:
+    # Without lengths: what is too long is to fail where it is put, and not to be cut here.
+    types = ", ".join(f'"{field.column}" {str(field.db_type(connection)).partition("(")[0]}' for field in fields)
+    return f"jsonb_to_recordset(%(rows)s::jsonb) AS ({types})"
+
+
+def _text(rows: Sequence[Model], fields: "Sequence[Field[Any, Any]]") -> str:
+    values = [{field.column: _plain(getattr(row, field.attname)) for field in fields} for row in rows]
+    return json.dumps(values, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case _:
+            return value
+
+
+@contextmanager
+def _asked(statement: str, parameters: Mapping[str, Any]) -> Iterator[CursorWrapper]:
+    connection.ensure_connection()
+    kept = connection.connection
+    assert kept is not None
+    threshold, kept.prepare_threshold = kept.prepare_threshold, NEVER_BY_ITSELF
+    try:
+        cursor: CursorWrapper = connection._prepare_cursor(PreparingCursor(kept))  # type: ignore[attr-defined,call-arg]
+        with cursor:
+            cursor.execute(statement, parameters)
+            yield cursor
+    finally:
+        # With any threshold the driver keeps the text of a hundred statements to count them, values and all.
+        kept.prepare_threshold = threshold
