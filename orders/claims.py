@@ -21,13 +21,25 @@ from django.db import transaction
 
 from accounts.halts import switch
 from accounts.models import GatewaySession
-from database import clock
+from database import prepared
 from gateway.tickets import Instrument, OrderTicket
 from orders import clearance, events, journal, kill_points, stamps
 from orders.desk import Desk, Ready
-from orders.models import Order
+from orders.models import Order, OrderRequest
 from orders.risk.values import Decision
 from orders.vocabulary import Actor, OrderStatus, Role
+
+SESSION = prepared.Selection(
+    GatewaySession, "name = %(gateway)s FOR UPDATE", without=frozenset({"open_perm_ids", "executions_tally"})
+)
+NEXT_ORDER_ID = prepared.Change(GatewaySession, ["next_order_id"])
+ORDERS = prepared.Selection(
+    Order,
+    """request_id = ANY(%(requests)s)
+        AND account_id IN (SELECT id FROM accounts_brokeraccount WHERE session_id = %(gateway)s)
+    ORDER BY id FOR UPDATE OF orders_order""",
+)
+REQUESTS = prepared.Selection(OrderRequest, "id = ANY(%(requests)s)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,35 +64,38 @@ class Moment:
 def claim_all(ready: Sequence[Ready], *, desk: Desk, connection_number: int) -> list[Claim]:
     """Commit the claims of all these requests, leaving out what may no longer be sent."""
     with transaction.atomic():
-        session = GatewaySession.objects.select_for_update().get(pk=desk.gateway)
+        ((session, _),) = SESSION.read(gateway=desk.gateway)
         if session.epoch != desk.epoch:
             return []
         session.next_order_id = unclaimed = max(session.next_order_id, desk.broker.status().next_order_id)
-        orders = _locked([one.request_pk for one in ready])
-        monotonic, now = time.monotonic(), clock.database_now()
+        monotonic = time.monotonic()  # before the other clock is read: a claim may end too early, and not too late
+        orders, now = _locked([one.request_pk for one in ready], desk=desk)
         moment = Moment(monotonic=monotonic, now=now, connection=connection_number)
         claims = [_claim(orders[one.request_pk], one.instrument, session, desk=desk, moment=moment) for one in ready]
         if session.next_order_id > unclaimed:
-            session.save(update_fields=["next_order_id"])
+            NEXT_ORDER_ID.write([session])
         kill_points.reached("worker.claim_uncommitted")
     return [claim for claim in claims if claim is not None]
 
 
-def _locked(request_pks: Sequence[int]) -> dict[int, list[Order]]:
-    """The orders of these requests, locked, with all that a claim looks at."""
+def _locked(request_pks: Sequence[int], *, desk: Desk) -> tuple[dict[int, list[Order]], datetime]:
+    """The orders of these requests that are this gateway's, locked, and the moment at which all of them were."""
     found: dict[int, list[Order]] = {request_pk: [] for request_pk in request_pks}
-    rows = Order.objects.filter(request_id__in=request_pks).order_by("pk").select_related("account", "request")
-    for order in rows.select_for_update(of=("self",)):
+    for order, _ in ORDERS.read(requests=request_pks, gateway=desk.gateway):
         assert order.request_id is not None
         found[order.request_id].append(order)
-    return found
+    requests = REQUESTS.read(requests=request_pks)
+    for request, _ in requests:
+        for order in found[request.pk]:
+            order.request = request
+    return found, max(at for _, at in requests)
 
 
 def _claim(
     orders: Sequence[Order], instrument: Instrument, session: GatewaySession, *, desk: Desk, moment: Moment
 ) -> Claim | None:
     """Reserve ids and write `sent` for every order of a request, or nothing when they may no longer be sent."""
-    if any(o.status != OrderStatus.RECEIVED or o.account.session_id != desk.gateway for o in orders):
+    if any(order.status != OrderStatus.RECEIVED for order in orders):
         return None
     now, valid_for = moment.now, _valid_for(orders, now=moment.now)
     pause = settings.GATEWAY_CALENDAR.pause(now)

@@ -16,6 +16,7 @@ from django.db.models import Value
 from django.utils import timezone
 
 from database import clock as database_clock
+from database.prepared import Selection
 from gateway.reports import SessionState
 from ibkr_site.checks import gateway_calendar
 from orders import claims, dispatch, intake, reconcile, schedule, sweep, withdrawal
@@ -317,6 +318,8 @@ def days(monkeypatch, settings, tmp_path):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(timezone, "now", clock.now)
         monkeypatch.setattr(database_clock, "database_now", clock.now)
+        read = Selection.read
+        monkeypatch.setattr(Selection, "read", lambda *a, **kw: [(row, clock.now()) for row, _ in read(*a, **kw)])
         for module in (dispatch, withdrawal):
             monkeypatch.setattr(module, "Now", lambda: Value(clock.now()))
         session_row(epoch=0)
