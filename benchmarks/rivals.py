@@ -51,17 +51,21 @@ class Venue:
     instruments: Path
     working: int
     paced: bool = False
+    account: str = ACCOUNT  # another one only where no order works
 
     @contextmanager
     def gateway(self, name: str, *, client_id: int) -> Iterator[tuple[int, int, Path]]:
         """A gateway with that book, its orders of that client: its process id, its port, its ledger."""
         prepared, state = self.directory / f"book-{self.working}-{client_id}", self.directory / name
-        if not prepared.exists():
-            write_book(prepared, working=self.working, client_id=client_id, instruments=self.instruments)
-        shutil.copytree(prepared, state)
+        if not self.working:
+            state.mkdir()
+        else:
+            if not prepared.exists():
+                write_book(prepared, working=self.working, client_id=client_id, instruments=self.instruments)
+            shutil.copytree(prepared, state)
         ledger = state / "ledger.jsonl"
         options = ["--instruments", str(self.instruments), "--cash", str(CASH), "--tick", "0.5"]
-        options += ["--ledger", str(ledger), *([] if self.paced else ["--rate", "0"])]
+        options += ["--accounts", self.account, "--ledger", str(ledger), *([] if self.paced else ["--rate", "0"])]
         with gateway_process(state, *options) as (process, port):
             yield process, port, ledger
 

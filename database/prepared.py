@@ -37,6 +37,13 @@ def one(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     return row
 
 
+def many(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of the answer."""
+    with _asked(statement, parameters) as cursor:
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
 class Selection(Generic[Row]):
     """Rows of a model that fit a condition, each with the moment of the look by the database's clock.
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable
 
-from django.db.models import Q
-
+from database import prepared
 from orders import stamps
 from orders.models import Order
+
+_NAMED = "stamp = ANY(%(stamps)s) OR perm_id = ANY(%(perm_ids)s) ORDER BY id"
+TOLD_OF = prepared.Selection(Order, _NAMED)
+LOCKED = prepared.Selection(Order, f"{_NAMED} FOR UPDATE")
 
 
 class Found:
@@ -15,9 +18,9 @@ class Found:
         """`named` are the order references and permanent ids of the reports; `lock`: until the transaction ends."""
         references, perm_ids = zip(*named, strict=True)
         marks = {stamp for reference in references if (stamp := stamps.split(reference)[1]) is not None}
-        about = Q(stamp__in=marks) | Q(perm_id__in={perm_id for perm_id in perm_ids if perm_id > 0})
-        orders = Order.objects.select_for_update() if lock else Order.objects.all()
-        self._orders = list(orders.filter(about).order_by("pk"))
+        about = LOCKED if lock else TOLD_OF
+        found = about.read(stamps=list(marks), perm_ids=[perm_id for perm_id in perm_ids if perm_id > 0])
+        self._orders = [order for order, _ in found]
         self._by_stamp = {order.stamp: order for order in self._orders if order.stamp is not None}
 
     def add(self, order: Order) -> None:

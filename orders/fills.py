@@ -19,6 +19,7 @@ from typing import NamedTuple
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from database import prepared
 from gateway import dialect
 from gateway.reports import CommissionReport, ContractFacts, ExecutionReport
 from orders import attribution, events, journal, lifecycle, totals, trail
@@ -33,6 +34,15 @@ COUNTED = (
     EventKind.FILLED_BY_CORRECTION,
     EventKind.OPENED_BY_CORRECTION,
 )
+
+
+EXECUTIONS = prepared.Insertion(Execution)
+COMMISSIONS = prepared.Insertion(Commission)
+CHARGED = prepared.Selection(Commission, "exec_id = ANY(%(exec_ids)s)", without=frozenset({"raw"}))
+ON_RECORD = """
+    SELECT account, family, exec_id, side, quantity, price, revision FROM orders_execution
+    WHERE account = ANY(%(accounts)s) AND family = ANY(%(families)s) ORDER BY revision, id
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +120,13 @@ def keep_commissions(rows: Sequence[Commission]) -> None:
     """Store those that say something new, whoever else does so at the same time."""
     words = attrgetter("exec_id", "amount", "currency", "realized_pnl")
     with transaction.atomic():
-        known = {words(row) for row in Commission.objects.filter(exec_id__in={row.exec_id for row in rows})}
+        known = {words(row) for row, _ in CHARGED.read(exec_ids=[row.exec_id for row in rows])}
         fresh = {words(row): row for row in reversed(rows) if words(row) not in known}
         try:
             with transaction.atomic():
-                trail.append_commissions(Commission.objects.bulk_create(list(fresh.values())[::-1]))
+                told = list(fresh.values())[::-1]
+                COMMISSIONS.write(told)
+                trail.append_commissions(told)
         except IntegrityError:
             for row in fresh.values():  # somebody told of one of them just now
                 _keep_alone(row)
@@ -201,7 +213,8 @@ class Page:
     def write(self) -> None:
         """Write what was taken and put down since the last time."""
         if self._rows:
-            trail.append_executions(Execution.objects.bulk_create(self._rows))
+            EXECUTIONS.write(self._rows)
+            trail.append_executions(self._rows)
             totals.write(self._totals.values())
         self._draft.write()
         self._rows, self._draft = [], journal.Draft()
@@ -220,11 +233,10 @@ def _on_record(
     fills: Sequence[ExecutionReport | Fill],
 ) -> tuple[set[tuple[str, str]], dict[tuple[str, str], _Told]]:
     """Which executions of these trades are known, by account and id, and the last word on each trade, by its family."""
-    rows = Execution.objects.filter(
-        account__in={fill.account for fill in fills}, family__in={place_of(fill.exec_id)[0] for fill in fills}
-    )
+    families = [place_of(fill.exec_id)[0] for fill in fills]
+    rows = prepared.many(ON_RECORD, {"accounts": [fill.account for fill in fills], "families": families})
     known, last = set(), {}
-    for account, family, *told in rows.order_by("revision", "pk").values_list("account", "family", *_Told._fields[:5]):
+    for account, family, *told in rows:
         word = _Told(*told)
         known.add((account, word.exec_id))
         last[account, family] = word

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from django.db import models
 
+from database import prepared
 from gateway.reports import ContractFacts
 
 Contract = tuple[str, int, str, str]
@@ -40,24 +41,28 @@ class ExecutedTotal(models.Model):
         return self.account, self.con_id, self.symbol, self.security_type
 
 
+OF_CONTRACTS = prepared.Selection(ExecutedTotal, "con_id = ANY(%(con_ids)s) ORDER BY id FOR UPDATE")
+QUANTITIES = prepared.Change(ExecutedTotal, ["quantity"])
+
+
 def lock(contracts: Iterable[tuple[str, ContractFacts]]) -> dict[Contract, ExecutedTotal]:
     """The totals of contracts (by account), locked until the transaction ends, in one order for everybody.
 
     Who records executions of a contract comes one at a time.
     """
     keys = sorted({key_of(account, contract) for account, contract in contracts})
-    totals = ExecutedTotal.objects.select_for_update().filter(con_id__in={key[1] for key in keys}).order_by("pk")
-    found = {total.key: total for total in totals}
+    con_ids = [key[1] for key in keys]
+    found = {total.key: total for total, _ in OF_CONTRACTS.read(con_ids=con_ids)}
     if missing := [key for key in keys if key not in found]:
         fresh = [ExecutedTotal(**dict(zip(COLUMNS, key, strict=True)), quantity=Decimal(0)) for key in missing]
         ExecutedTotal.objects.bulk_create(fresh, ignore_conflicts=True)
-        found = {total.key: total for total in totals.all()}
+        found = {total.key: total for total, _ in OF_CONTRACTS.read(con_ids=con_ids)}
     return found
 
 
 def write(totals: Iterable[ExecutedTotal]) -> None:
     """Write totals that are locked."""
-    ExecutedTotal.objects.bulk_update(totals, ["quantity"])
+    QUANTITIES.write(list(totals))
 
 
 def key_of(account: str, contract: ContractFacts) -> Contract:

@@ -15,11 +15,11 @@ from typing import Any
 
 from django.db.models import Max, Model
 
-from accounts.models import BrokerAccount
 from audit import canonical, chain
 from audit.canonical import INTEGER_LIMIT
 from audit.models import OPENING, Draft, Entry
 from audit.record import append, append_all, draft, insert_with
+from database import prepared
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest, RequestAnswer
 
 EVENT, EXECUTION, COMMISSION, REQUEST, ANSWER = "order event", "execution", "commission", "request", "answer"
@@ -46,6 +46,10 @@ TERMS = (
     "received_at",
     "valid_until",
 )
+EXECUTED_UNDER = """
+    SELECT exec_id, account, order_id FROM orders_execution
+    WHERE account IN (SELECT id FROM accounts_brokeraccount) AND exec_id = ANY(%(exec_ids)s)
+"""
 EXECUTED = tuple(
     field.attname for field in Execution._meta.concrete_fields if field.name != "id" and not field.generated
 )
@@ -83,11 +87,8 @@ def append_executions(rows: Sequence[Execution]) -> None:
 
 def append_commissions(rows: Sequence[Commission]) -> None:
     """A commission names no account but its execution; one that comes before it stands in the site's chain."""
-    accounts = BrokerAccount.objects.values_list("pk", flat=True)
-    executed = Execution.objects.filter(account__in=list(accounts), exec_id__in={row.exec_id for row in rows})
-    known = {
-        exec_id: (account, order) for exec_id, account, order in executed.values_list("exec_id", "account", "order")
-    }
+    executed = prepared.many(EXECUTED_UNDER, {"exec_ids": [row.exec_id for row in rows]})
+    known = {exec_id: (account, order) for exec_id, account, order in executed}
     drafts = []
     for row in rows:
         account, order_pk = known.get(row.exec_id, (None, None))

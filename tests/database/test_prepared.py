@@ -1,9 +1,15 @@
 """Statements that the server plans once for a connection."""
 
-import pytest
-from django.db import ProgrammingError, connection
+from datetime import UTC, datetime
+from decimal import Decimal
 
+import pytest
+from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, connection, transaction
+
+from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
 from database import prepared
+from orders.models import OrderEvent
+from tests.orders.builders import ACCOUNT, GATEWAY, placed, session_row
 
 pytestmark = pytest.mark.django_db
 STATEMENT = "SELECT %(number)s::int + 1 AS the_next_one"
@@ -41,3 +47,118 @@ def test_a_statement_that_fails_leaves_the_connection_as_it_was():
         prepared.one(STATEMENT, {"number": object()})
 
     assert connection.connection.prepare_threshold is None
+
+
+# Rows
+
+AT = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
+VALUES = prepared.Insertion(AccountValue)
+POSITIONS = prepared.Insertion(Position)
+SESSIONS = prepared.Selection(GatewaySession, "name = %(name)s", without=frozenset({"executions_tally"}))
+
+
+def value(key, text="1", **changes):
+    return AccountValue(**{"account_id": ACCOUNT, "key": key, "value": text, "currency": "USD", "as_of": AT} | changes)
+
+
+def test_rows_are_written_in_their_order_and_have_their_keys():
+    session_row()
+    rows = [value(key, text) for key, text in (("b", 'with "quotes" and \\'), ("a", "ü✅"), ("c", "%s $1 {}"))]
+
+    VALUES.write(rows)
+
+    assert [row.pk for row in rows] == sorted(row.pk for row in rows)
+    stored = AccountValue.objects.order_by("pk").values_list("pk", "key", "value", "as_of")
+    assert list(stored) == [(row.pk, row.key, row.value, AT) for row in rows]
+
+
+def test_numbers_and_what_is_not_known_come_back_as_they_were():
+    session_row()
+    kept = {
+        "quantity": Decimal("-0.00000001"),
+        "average_cost": None,
+        "market_price": Decimal("9999999999999999.12345678"),
+    }
+    row = Position(account_id=ACCOUNT, con_id=2**62, symbol="A", security_type="STK", currency="USD", as_of=AT, **kept)
+
+    POSITIONS.write([row])
+
+    stored = Position.objects.get(pk=row.pk)
+    assert {name: getattr(stored, name) for name in kept} == kept
+    assert stored.con_id == 2**62
+
+
+def write_at_once(rows):
+    with transaction.atomic():
+        VALUES.write(rows)
+        connection.check_constraints()
+
+
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        (value("k" * 61), DataError),
+        (value("k\x00"), DataError),
+        (value("k", as_of=None), IntegrityError),
+        (value("k", account_id="NOBODY"), IntegrityError),
+    ],
+    ids=["too long", "a character that text cannot hold", "missing", "of nobody"],
+)
+def test_what_does_not_fit_is_refused_and_not_cut(row, error):
+    session_row()
+
+    with pytest.raises(error):
+        write_at_once([value("before"), row])
+
+    assert not AccountValue.objects.exists()
+
+
+def test_nothing_is_written_of_nothing(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        VALUES.write([])
+        prepared.Change(Position, ["quantity"]).write([])
+
+
+def test_what_is_changed_must_be_there():
+    session_row()
+    rows = [Position(account_id=ACCOUNT, con_id=n, symbol="A", quantity=Decimal(n), as_of=AT) for n in (1, 2)]
+    POSITIONS.write(rows)
+    for row in rows:
+        row.quantity, row.symbol = row.quantity + 1, "not to be written"
+    prepared.Change(Position, ["quantity"]).write(rows)
+
+    assert list(Position.objects.order_by("con_id").values_list("quantity", "symbol")) == [(2, "A"), (3, "A")]
+    Position.objects.filter(con_id=1).delete()
+    with pytest.raises(DatabaseError, match="1 rows of accounts_position were there, not 2"):
+        prepared.Change(Position, ["quantity"]).write(rows)
+
+
+def test_a_selection_is_the_row_and_the_moment():
+    session_row(accounts=[ACCOUNT, "DU2"], reason="ü")
+
+    ((row, at),) = SESSIONS.read(name=GATEWAY)
+
+    assert row == GatewaySession.objects.get()
+    assert (row.accounts, row.reason, row.executions_tally) == ([ACCOUNT, "DU2"], "ü", {})
+    assert at.tzinfo is not None
+    assert SESSIONS.read(name="another") == []
+    assert BrokerAccount.objects.filter(session=row).exists()
+
+
+def test_what_the_driver_gives_in_another_form_is_not_selected_unseen():
+    with pytest.raises(TypeError, match="payload, raw"):
+        prepared.Selection(OrderEvent, "id = %(id)s")
+
+
+def test_an_event_is_stored_as_it_was_said():
+    session_row()
+    (order,) = placed()
+    event = order.events.get()
+    copy = OrderEvent(**{field.attname: getattr(event, field.attname) for field in OrderEvent._meta.concrete_fields})
+    copy.pk, copy.sequence = None, 2
+    copy.payload, copy.raw = {"b": [1, None, "\u2028"], "a": {"ü": "✅"}}, ["3", "", "x\ty"]
+
+    prepared.Insertion(OrderEvent).write([copy])
+
+    stored = OrderEvent.objects.get(pk=copy.pk)
+    assert (stored.payload, stored.raw, stored.recorded_at) == (copy.payload, copy.raw, event.recorded_at)

@@ -187,6 +187,8 @@ def test_a_gateway_that_is_killed_and_comes_back_with_what_it_knew(reports, tmp_
         before = len(reports.all)
         with PaperGateway(*state, port=first.port):
             assert ready(session) == connection + 1
+            # The sink hears of it a moment after the session is.
+            wait_until(lambda: any(getattr(r, "state", None) == SessionState.READY for r in reports.all[before:]))
             after = reports.all[before:]
             open_orders = next(r for r in after if isinstance(r, AnswerComplete) and r.query == Query.OPEN_ORDERS)
             assert open_orders.perm_ids == {perm_id}
