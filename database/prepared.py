@@ -8,17 +8,17 @@ Rules
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, connection
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Field, Model
+from django.db.models import Field, Model, QuerySet
 
 NEVER_BY_ITSELF = 1_000_000_000  # executions after which the driver would prepare what nobody asked it to
 
@@ -37,11 +37,24 @@ def one(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     return row
 
 
-def many(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def many(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows of the answer."""
     with _asked(statement, parameters) as cursor:
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
+
+
+class Query:
+    """A query of the ORM's, composed once for each set of arguments; what it compares with is to be among them, or the
+    database's own, as `Now()`. `compose` returns values_list(…)."""
+
+    def __init__(self, compose: Callable[..., QuerySet[Any, Any]]) -> None:
+        self.compose = compose
+        self._composed = lru_cache(maxsize=64)(lambda *arguments: compose(*arguments).query.sql_with_params())
+
+    def rows(self, *arguments: Hashable) -> list[tuple[Any, ...]]:
+        statement, parameters = self._composed(*arguments)
+        return many(statement, parameters)
 
 
 class Selection(Generic[Row]):
@@ -153,7 +166,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _asked(statement: str, parameters: Mapping[str, Any]) -> Iterator[CursorWrapper]:
+def _asked(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> Iterator[CursorWrapper]:
     connection.ensure_connection()
     kept = connection.connection
     assert kept is not None

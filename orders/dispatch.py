@@ -13,9 +13,10 @@ Safe to call twice, late or never: each function looks at the rows, not at the m
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import DatabaseError
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from accounts.halts import stop_file
@@ -102,25 +103,35 @@ def _send_cancel(order_pk: int, connection_number: int, *, desk: Desk) -> None:
 
 def waiting_requests(*, desk: Desk) -> Sequence[int]:
     """Requests whose orders nobody claimed yet: what a lost doorbell leaves behind."""
-    ours = Order.objects.filter(account__session_id=desk.gateway)
-    return list(
-        ours.filter(status=OrderStatus.RECEIVED, valid_until__gt=Now())
-        .order_by("request_id")
-        .values_list("request_id", flat=True)
-        .distinct()
-    )
+    return [request_pk for (request_pk,) in UNCLAIMED.rows(desk.gateway)]
 
 
 def unsent_cancels(*, desk: Desk) -> Sequence[int]:
     """Orders of this client id whose cancellation was asked for and not sent, or sent on a connection that is gone."""
     here = desk.session(desk.broker.status().connection)
+    return [order_pk for (order_pk,) in UNSENT_CANCELS.rows(desk.gateway, desk.client_id, here)]
+
+
+def _unclaimed(gateway: str) -> QuerySet[Order, Any]:
+    ours = Order.objects.filter(account__session_id=gateway)
+    waiting = ours.filter(status=OrderStatus.RECEIVED, valid_until__gt=Now())
+    return waiting.order_by("request_id").values_list("request_id").distinct()
+
+
+def _unsent_cancels(gateway: str, client_id: int, session: str) -> QuerySet[Order, Any]:
     asked_for = OrderEvent.objects.filter(order=OuterRef("order"), kind=EventKind.CANCEL_REQUESTED)
     since = Subquery(asked_for.order_by("-sequence").values("sequence")[:1])
-    sent = OrderEvent.objects.filter(order=OuterRef("pk"), kind=EventKind.CANCEL_SENT, session=here, sequence__gt=since)
-    ours = Order.objects.filter(client_id=desk.client_id, account__session_id=desk.gateway)
+    sent = OrderEvent.objects.filter(
+        order=OuterRef("pk"), kind=EventKind.CANCEL_SENT, session=session, sequence__gt=since
+    )
+    ours = Order.objects.filter(client_id=client_id, account__session_id=gateway)
     # IB has a cancellation that it calls pending; asking again is answered as if the order were gone.
     pending = ours.filter(~Exists(sent), status=OrderStatus.PENDING_CANCEL).exclude(broker_status="PendingCancel")
-    return list(pending.values_list("pk", flat=True))
+    return pending.values_list("pk")
+
+
+UNCLAIMED = prepared.Query(_unclaimed)
+UNSENT_CANCELS = prepared.Query(_unsent_cancels)
 
 
 def close_uncommitted(*, desk: Desk) -> None:

@@ -16,11 +16,12 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 
 from accounts.models import GatewayConnection
 from alarms.register import raise_alarm
 from alarms.vocabulary import AlarmKind
-from database import clock
+from database import clock, prepared
 from gateway.broker import Broker, SessionStatus
 from gateway.reports import Query, SessionState
 from orders import events, evidence, journal, kill_points, trail
@@ -63,11 +64,12 @@ def recover(broker: Broker, *, gateway: str, client_id: int, session: str, conne
 def settle(desk: Desk) -> None:
     """Ask again about what is overdue or in doubt, now and then. Raises: GatewayError."""
     status = desk.broker.status()
-    ours = _ours(desk.gateway, desk.client_id)
     if status.state is not SessionState.READY or status.ready_since is None:
         return
-    if not _overdue(ours).exists() and not _in_doubt(ours).exists():  # not in one: that would read the whole trail
+    here = (desk.gateway, desk.client_id)
+    if not OVERDUE.rows(*here) and not IN_DOUBT.rows(*here):  # not in one: that would read the whole trail
         return
+    ours = _ours(*here)
     asked_at = status.ready_since + desk.rounds.last if desk.rounds.since == status.ready_since else 0.0
     pause = min(LONGEST_PAUSE_SECONDS, settings.SETTLE_SECONDS / evidence.ROUNDS)
     if desk.rounds.count and time.monotonic() - asked_at < pause:
@@ -109,14 +111,18 @@ def _ours(gateway: str, client_id: int) -> QuerySet[Order]:
 def _overdue(ours: QuerySet[Order]) -> QuerySet[Order]:
     return ours.filter(
         status=OrderStatus.PENDING_NEW,
-        pk__in=OrderEvent.objects.filter(
-            kind=EventKind.SENT, recorded_at__lt=clock.database_now() - ACKNOWLEDGED_WITHIN
-        ).values("order_id"),
+        pk__in=OrderEvent.objects.filter(kind=EventKind.SENT, recorded_at__lt=Now() - ACKNOWLEDGED_WITHIN).values(
+            "order_id"
+        ),
     )
 
 
 def _in_doubt(ours: QuerySet[Order]) -> QuerySet[Order]:
     return ours.filter(status=OrderStatus.IN_DOUBT)
+
+
+OVERDUE = prepared.Query(lambda *here: _overdue(_ours(*here)).values_list("pk")[:1])
+IN_DOUBT = prepared.Query(lambda *here: _in_doubt(_ours(*here)).values_list("pk")[:1])
 
 
 def _untransmitted(gateway: str, client_id: int) -> QuerySet[Order]:

@@ -10,6 +10,7 @@ from django.db.models.functions import Greatest
 
 from accounts.halts import switch
 from accounts.models import GatewaySession
+from database import prepared
 from gateway.errors import GatewayError
 from gateway.reports import Query, SessionState
 from orders import claims, dispatch, reconcile, sync, waiting, withdrawal
@@ -18,6 +19,13 @@ from orders.models import Order
 from orders.vocabulary import Actor
 
 log = logging.getLogger(__name__)
+
+
+WANTED = prepared.Query(
+    lambda gateway: GatewaySession.objects.filter(
+        pk=gateway, open_orders_wanted__gt=F("open_orders_listed")
+    ).values_list("open_orders_wanted")
+)
 
 
 def sweep(desk: Desk) -> None:
@@ -57,11 +65,11 @@ def inquire(desk: Desk) -> None:
 
 def list_open_orders(desk: Desk) -> None:
     """Ask for everybody's open orders, if somebody wants to know since they were last listed. Raises: GatewayError."""
-    sessions = GatewaySession.objects.filter(pk=desk.gateway)
-    behind = sessions.filter(open_orders_wanted__gt=F("open_orders_listed"))
-    number = behind.values_list("open_orders_wanted", flat=True).first()
-    if number is None:
+    behind = WANTED.rows(desk.gateway)
+    if not behind:
         return
+    ((number,),) = behind
+    sessions = GatewaySession.objects.filter(pk=desk.gateway)
     desk.broker.ask(Query.ALL_OPEN_ORDERS, timeout=reconcile.QUESTION_SECONDS)
     sessions.update(open_orders_listed=Greatest(F("open_orders_listed"), number))
     waiting.announce(waiting.open_orders(desk.gateway))

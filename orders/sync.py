@@ -12,6 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
+from accounts import freshness
 from accounts.models import GatewaySession
 from gateway.reports import SessionState
 from orders import reconcile, schedule
@@ -26,7 +27,7 @@ def sync(desk: Desk) -> None:
     if desk.broker.status().state is not SessionState.READY or not desk.syncing.acquire(blocking=False):
         return
     try:
-        session = GatewaySession.objects.get(pk=desk.gateway)
+        ((session, _),) = freshness.SESSION.read(gateway=desk.gateway)
         if _wanted(session) or _why_now(desk, session):
             reconcile.sync_executions(desk.broker)
             sessions = GatewaySession.objects.filter(pk=desk.gateway)

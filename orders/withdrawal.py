@@ -3,9 +3,13 @@
 All of them or none: a bracket is one thing.
 """
 
+from typing import Any
+
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from database import prepared
 from orders import events, journal
 from orders.models import Order
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role
@@ -22,10 +26,27 @@ def withdraw(request_pk: int, *, reason: str, actor: str, session: str = "") -> 
     return True
 
 
+WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+BRACKET = (Role.ENTRY, Role.STOP_LOSS, Role.TAKE_PROFIT)
+
+
+def _overdue() -> QuerySet[Order, Any]:
+    overdue = Order.objects.filter(status=OrderStatus.RECEIVED, valid_until__lte=Now())
+    return overdue.order_by("request_id").values_list("request_id").distinct()
+
+
+def _broken() -> QuerySet[Order, Any]:
+    broken = Order.objects.filter(role__in=BRACKET, status__in=(OrderStatus.REJECTED, OrderStatus.NOT_PLACED))
+    return broken.filter(request__orders__status__in=WORKING).values_list("request_id").distinct()
+
+
+OVERDUE = prepared.Query(_overdue)
+BROKEN = prepared.Query(_broken)
+
+
 def expire_unsent() -> None:
     """Close the orders that were never claimed and may no longer be."""
-    overdue = Order.objects.filter(status=OrderStatus.RECEIVED, valid_until__lte=Now())
-    for request_pk in overdue.order_by("request_id").values_list("request_id", flat=True).distinct():
+    for (request_pk,) in OVERDUE.rows():
         withdraw(request_pk, reason="not sent before it lost its validity", actor=Actor.SYSTEM)
 
 
@@ -34,20 +55,15 @@ def withdraw_broken_brackets() -> None:
 
     All or nothing: an entry must not work without its exits, nor exits without their entry.
     """
-    working = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
-    bracket = (Role.ENTRY, Role.STOP_LOSS, Role.TAKE_PROFIT)
-    broken = Order.objects.filter(role__in=bracket, status__in=(OrderStatus.REJECTED, OrderStatus.NOT_PLACED))
-    for request_pk in (
-        broken.filter(request__orders__status__in=working).values_list("request_id", flat=True).distinct()
-    ):
+    for (request_pk,) in BROKEN.rows():
         legs = Order.objects.filter(request_id=request_pk)
         if legs.filter(role=Role.ENTRY, filled_quantity__gt=0).exists():
             continue  # a position stands behind the other exit now: leave it its protection
         # One that the broker refused to cancel is left to people: asking for ever would not change its mind.
-        for leg in legs.filter(status__in=working).exclude(events__kind=EventKind.CANCEL_REJECTED):
+        for leg in legs.filter(status__in=WORKING).exclude(events__kind=EventKind.CANCEL_REJECTED):
             journal.record(
                 leg.pk,
                 events.CancelRequested(reason="another leg of the bracket was refused"),
                 origin=journal.Origin(actor=Actor.SYSTEM),
-                only_from=frozenset(working),
+                only_from=frozenset(WORKING),
             )

@@ -122,9 +122,12 @@ def active() -> QuerySet[Halt]:
     return Halt.objects.filter(ON).order_by("pk")
 
 
+ANY = prepared.Query(lambda: active().values_list("pk")[:1])
+
+
 def is_anything_halted() -> bool:
     """Whether there is a reason to look closer."""
-    return bool(stop_file.found()) or active().exists()
+    return bool(stop_file.found()) or bool(ANY.rows())
 
 
 def subject_of(row: Halt) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from database import prepared
 from orders.breaks.models import OPEN, Break, ReconciliationRun
 from orders.breaks.register import Kept
 from orders.breaks.vocabulary import RunOutcome
@@ -36,10 +38,18 @@ def withdraw(run_pk: int, *, reason: str) -> bool:
     return bool(waiting.update(started_at=now, finished_at=now, outcome=RunOutcome.FAILED, reason=reason))
 
 
+def _unfinished(gateway: str) -> QuerySet[ReconciliationRun]:
+    return ReconciliationRun.objects.filter(gateway_id=gateway, finished_at__isnull=True)
+
+
+UNFINISHED = prepared.Query(lambda gateway: _unfinished(gateway).values_list("pk")[:1])
+
+
 def take_up(gateway: str) -> ReconciliationRun | None:
     """The run that waits, started now; runs left behind by an owner that died are closed first."""
-    unfinished = ReconciliationRun.objects.filter(gateway_id=gateway, finished_at__isnull=True)
-    rows = list(unfinished.order_by("pk"))
+    if not UNFINISHED.rows(gateway):
+        return None
+    rows = list(_unfinished(gateway).order_by("pk"))
     for run in rows:
         if run.started_at is not None:
             fail(run, reason=INTERRUPTED)

@@ -16,7 +16,7 @@ from django.db.models import Value
 from django.utils import timezone
 
 from database import clock as database_clock
-from database.prepared import Selection
+from database.prepared import Query, Selection
 from gateway.reports import SessionState
 from ibkr_site.checks import gateway_calendar
 from orders import claims, dispatch, intake, reconcile, schedule, sweep, withdrawal
@@ -320,7 +320,9 @@ def days(monkeypatch, settings, tmp_path):
         monkeypatch.setattr(database_clock, "database_now", clock.now)
         read = Selection.read
         monkeypatch.setattr(Selection, "read", lambda *a, **kw: [(row, clock.now()) for row, _ in read(*a, **kw)])
-        for module in (dispatch, withdrawal):
+        # What asks for the present is composed anew each time, for here the present is a value.
+        monkeypatch.setattr(Query, "rows", lambda query, *given: list(query.compose(*given)))
+        for module in (dispatch, reconcile, withdrawal):
             monkeypatch.setattr(module, "Now", lambda: Value(clock.now()))
         session_row(epoch=0)
         gateway = DayGateway(clock=clock, chance=random.Random(seed), directory=tmp_path)
