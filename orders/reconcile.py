@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -67,7 +68,7 @@ def settle(desk: Desk) -> None:
     if status.state is not SessionState.READY or status.ready_since is None:
         return
     here = (desk.gateway, desk.client_id)
-    if not OVERDUE.rows(*here) and not IN_DOUBT.rows(*here):  # not in one: that would read the whole trail
+    if not OVERDUE.rows(*here, ACKNOWLEDGED_WITHIN) and not IN_DOUBT.rows(*here):  # not in one: that would read the whole trail
         return
     ours = _ours(*here)
     asked_at = status.ready_since + desk.rounds.last if desk.rounds.since == status.ready_since else 0.0
@@ -81,7 +82,7 @@ def settle(desk: Desk) -> None:
         return  # the link was down in between: the round does not count
     desk.rounds.completed(ready_since=status.ready_since, at=asked_at)
     origin = journal.Origin(actor=Actor.WORKER, session=desk.session(status.connection))
-    _doubt(_overdue(ours), origin=origin)
+    _doubt(_overdue(ours, ACKNOWLEDGED_WITHIN), origin=origin)
     for order in _in_doubt(ours):
         # With the status of before the questions: the session may be on another connection by now.
         _decide(order, desk=desk, status=status, origin=origin)
@@ -108,10 +109,10 @@ def _ours(gateway: str, client_id: int) -> QuerySet[Order]:
     return Order.objects.filter(client_id=client_id, account__session_id=gateway, stamp__isnull=False)
 
 
-def _overdue(ours: QuerySet[Order]) -> QuerySet[Order]:
+def _overdue(ours: QuerySet[Order], within: timedelta) -> QuerySet[Order]:
     return ours.filter(
         status=OrderStatus.PENDING_NEW,
-        pk__in=OrderEvent.objects.filter(kind=EventKind.SENT, recorded_at__lt=Now() - ACKNOWLEDGED_WITHIN).values(
+        pk__in=OrderEvent.objects.filter(kind=EventKind.SENT, recorded_at__lt=Now() - within).values(
             "order_id"
         ),
     )
@@ -121,8 +122,12 @@ def _in_doubt(ours: QuerySet[Order]) -> QuerySet[Order]:
     return ours.filter(status=OrderStatus.IN_DOUBT)
 
 
-OVERDUE = prepared.Query(lambda *here: _overdue(_ours(*here)).values_list("pk")[:1])
-IN_DOUBT = prepared.Query(lambda *here: _in_doubt(_ours(*here)).values_list("pk")[:1])
+OVERDUE = prepared.Query(lambda gateway, client_id, within: _first(_overdue(_ours(gateway, client_id), within)))
+IN_DOUBT = prepared.Query(lambda gateway, client_id: _first(_in_doubt(_ours(gateway, client_id))))
+
+
+def _first(orders: QuerySet[Order]) -> QuerySet[Order, Any]:
+    return orders.values_list("pk")[:1]
 
 
 def _untransmitted(gateway: str, client_id: int) -> QuerySet[Order]:
