@@ -68,7 +68,8 @@ def settle(desk: Desk) -> None:
     if status.state is not SessionState.READY or status.ready_since is None:
         return
     here = (desk.gateway, desk.client_id)
-    if not OVERDUE.rows(*here, ACKNOWLEDGED_WITHIN) and not IN_DOUBT.rows(*here):  # not in one: that would read the whole trail
+    # Not in one: that would read the whole trail.
+    if not OVERDUE.rows(*here, ACKNOWLEDGED_WITHIN) and not IN_DOUBT.rows(*here):
         return
     ours = _ours(*here)
     asked_at = status.ready_since + desk.rounds.last if desk.rounds.since == status.ready_since else 0.0
@@ -112,9 +113,7 @@ def _ours(gateway: str, client_id: int) -> QuerySet[Order]:
 def _overdue(ours: QuerySet[Order], within: timedelta) -> QuerySet[Order]:
     return ours.filter(
         status=OrderStatus.PENDING_NEW,
-        pk__in=OrderEvent.objects.filter(kind=EventKind.SENT, recorded_at__lt=Now() - within).values(
-            "order_id"
-        ),
+        pk__in=OrderEvent.objects.filter(kind=EventKind.SENT, recorded_at__lt=Now() - within).values("order_id"),
     )
 
 
