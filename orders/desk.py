@@ -6,6 +6,8 @@ when it no longer does. Tasks find it here; a process without one decides nothin
 
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gateway.broker import Broker
@@ -28,12 +30,57 @@ class Rounds:
         self.last = at - ready_since
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Ready:
-    """A request whose orders may be claimed: the contract is known, and the pacing tokens are taken."""
+    """A request whose orders may be claimed: the contract is known, and the pacing tokens are taken. `taken`: somebody
+    sees to it, and nobody else is to."""
 
     request_pk: int
     instrument: Instrument
+    taken: bool = False
+
+
+class Queue:
+    """What is ready to be claimed. One at a time takes all of it and sees to it; whose request was taken along goes,
+    and has not waited for a turn to find nothing left."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Ready] = deque()
+        self._changed = threading.Condition()
+        self._busy = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, one: Ready) -> None:
+        """It goes with whoever takes next."""
+        with self._changed:
+            self._waiting.append(one)
+
+    @contextmanager
+    def taken(self, mine: Ready) -> Iterator[list[Ready]]:
+        """All that is ready, the oldest request first; each once. Nothing, if `mine` was taken by somebody else."""
+        self.put(mine)
+        with self._changed:
+            self._changed.wait_for(lambda: mine.taken or not self._busy)
+            found = [] if mine.taken else self._take()
+        try:
+            yield found
+        finally:
+            if found:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify()  # one of those whose request nobody took
+
+    def _take(self) -> list[Ready]:
+        found: dict[int, Ready] = {}
+        while self._waiting:
+            one = self._waiting.popleft()
+            one.taken = True
+            found[one.request_pk] = one
+        self._busy = True
+        self._changed.notify_all()  # they go
+        return sorted(found.values(), key=lambda one: one.request_pk)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,16 +94,8 @@ class Desk:
     claiming: threading.Lock = field(default_factory=threading.Lock)
     syncing: threading.Lock = field(default_factory=threading.Lock)  # one sync of executions at a time
     rounds: Rounds = field(default_factory=Rounds)
-    ready: deque[Ready] = field(default_factory=deque)  # taken by whoever claims next
+    ready: Queue = field(default_factory=Queue)
     uncommitted: set[int] = field(default_factory=set)  # requests whose claim failed in a way that may have committed
-
-    def take_ready(self) -> list[Ready]:
-        """All that is ready, the oldest request first; each once. For the holder of `claiming`."""
-        taken: dict[int, Ready] = {}
-        while self.ready:
-            one = self.ready.popleft()
-            taken[one.request_pk] = one
-        return sorted(taken.values(), key=lambda one: one.request_pk)
 
     def session(self, connection: int) -> str:
         """Where an event came from, as the trail names it."""

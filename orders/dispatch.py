@@ -59,13 +59,12 @@ def submit(request_pk: int, *, desk: Desk) -> None:
         # Nothing was claimed: the sweep comes back to these rows until they are no longer valid.
         log.warning("request %s is not sent yet: %s", request_pk, error)
         return
-    desk.ready.append(Ready(request_pk, instrument))
-    with desk.claiming:
-        # Whoever was here before may have taken ours along.
-        if ready := desk.take_ready():
-            _close_uncommitted(desk)
-            kill_points.reached("worker.before_claim")
-            _claim_and_send(ready, desk=desk)
+    with desk.ready.taken(Ready(request_pk, instrument)) as ready:
+        if ready:
+            with desk.claiming:
+                _close_uncommitted(desk)
+                kill_points.reached("worker.before_claim")
+                _claim_and_send(ready, desk=desk)
 
 
 def cancel(order_pk: int, *, desk: Desk) -> None:

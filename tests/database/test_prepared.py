@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, connection, transaction
+from django.db.models.functions import Now
 
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
 from database import prepared
@@ -162,3 +163,20 @@ def test_an_event_is_stored_as_it_was_said():
 
     stored = OrderEvent.objects.get(pk=copy.pk)
     assert (stored.payload, stored.raw, stored.recorded_at) == (copy.payload, copy.raw, event.recorded_at)
+
+
+def test_a_query_is_composed_once_for_each_set_of_arguments():
+    composed = []
+
+    def of_key(key):
+        composed.append(key)
+        return AccountValue.objects.filter(key=key, as_of__lt=Now()).order_by("pk").values_list("value")
+
+    session_row()
+    query = prepared.Query(of_key)
+    VALUES.write([value("a", "1"), value("b", "2"), value("a", "3", currency="")])
+
+    assert [query.rows("a"), query.rows("b"), query.rows("a")] == [[("1",), ("3",)], [("2",)], [("1",), ("3",)]]
+    AccountValue.objects.filter(value="1").delete()
+    assert query.rows("a") == [("3",)]
+    assert composed == ["a", "b"]

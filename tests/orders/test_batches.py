@@ -122,7 +122,7 @@ def test_requests_that_are_ready_together_are_claimed_in_one_transaction(desk, b
     orders = [placed(LIMIT, symbol=f"S{number}")[0] for number in range(3)]
     instrument = broker.qualify("S0", timeout=1)
     for order in reversed(orders[1:]):
-        desk.ready.append(Ready(order.request_id, instrument))
+        desk.ready.put(Ready(order.request_id, instrument))
 
     dispatch.submit(orders[0].request_id, desk=desk)
 
