@@ -167,12 +167,15 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def _asked(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> Iterator[CursorWrapper]:
+    # As Django's own `cursor()` does: a connection that broke is found out, and what fails is an error of Django's.
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     kept = connection.connection
     assert kept is not None
     threshold, kept.prepare_threshold = kept.prepare_threshold, NEVER_BY_ITSELF
     try:
-        cursor: CursorWrapper = connection._prepare_cursor(PreparingCursor(kept))  # type: ignore[attr-defined,call-arg]
+        with connection.wrap_database_errors:
+            cursor: CursorWrapper = connection._prepare_cursor(PreparingCursor(kept))  # type: ignore[attr-defined,call-arg]
         with cursor:
             cursor.execute(statement, parameters)
             yield cursor

@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, connection, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 from django.db.models.functions import Now
 
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
@@ -180,3 +189,16 @@ def test_a_query_is_composed_once_for_each_set_of_arguments():
     AccountValue.objects.filter(value="1").delete()
     assert query.rows("a") == [("3",)]
     assert composed == ["a", "b"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("statement", [lambda: prepared.one(STATEMENT, {"number": 1}), lambda: SESSIONS.read(name="g")])
+def test_a_connection_that_broke_is_an_error_of_django_s_and_replaced(statement):
+    statement()
+    connection.connection.close()  # as after a restart of the server, noticed in the middle of a request
+
+    with pytest.raises(OperationalError):
+        statement()
+    close_old_connections()  # what begins the next request, and the next task
+
+    statement()

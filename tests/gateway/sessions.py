@@ -6,11 +6,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
+from gateway import pacing
 from gateway.keeper import Timing
 from gateway.reports import Report, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from tests.gateway.scripted import wait_until
 
+UNPACED = 100_000
 _numbers = itertools.count(1)
 QUICK = Timing(first_retry=0.02, last_retry=0.1, connect=1.0, hop=1.0)
 
@@ -46,6 +48,7 @@ def session_with(
     client_id: int = 7,
     host: str = "127.0.0.1",
     account: str = "",
+    messages_per_second: int = pacing.LIMIT,
 ) -> Iterator[BrokerSession]:
     """Started, and stopped at the end with nothing left behind."""
     name = f"session-{next(_numbers)}-"
@@ -58,6 +61,7 @@ def session_with(
         sink=reports,
         recover=recover,
         timing=timing,
+        messages_per_second=messages_per_second,
     )
     session.start()
     try:

@@ -42,7 +42,7 @@ from tests.gateway.scripted import (
     order_status,
     wait_until,
 )
-from tests.gateway.sessions import QUICK, Collected, ready, session_with, shrink_send_buffer
+from tests.gateway.sessions import QUICK, UNPACED, Collected, ready, session_with, shrink_send_buffer
 from tests.gateway.test_translation import LIMIT
 
 
@@ -268,7 +268,7 @@ def test_nothing_is_sent_before_recovery_is_done_but_its_own_cancels(gateway, re
 
 
 def test_nothing_is_sent_behind_what_the_gateway_does_not_read(gateway, reports):
-    with session_with(gateway.port, reports) as session:
+    with session_with(gateway.port, reports, messages_per_second=UNPACED) as session:
         gateway.greet()
         connection = ready(session)
         shrink_send_buffer(session)
@@ -280,6 +280,18 @@ def test_nothing_is_sent_behind_what_the_gateway_does_not_read(gateway, reports)
                 refused = problem
                 break
         assert "does not read" in str(refused)
+
+
+def test_what_was_let_through_one_by_one_does_not_leave_in_one_burst(gateway, reports):
+    with session_with(gateway.port, reports, messages_per_second=10) as session:
+        gateway.greet()
+        connection = ready(session)
+        began = time.monotonic()
+        for _ in range(25):  # their tokens were taken before; twelve are written in a second, with two to spare
+            session.transmit([LIMIT], connection=connection, before=math.inf)
+        assert time.monotonic() - began >= 2
+        with pytest.raises(NothingSent, match="no room for 12 more"):
+            session.transmit([LIMIT] * 12, connection=connection, before=time.monotonic() + 0.1)
 
 
 def test_before_the_start_and_after_the_end_nothing_works(gateway, reports):

@@ -13,7 +13,7 @@ from gateway.errors import NotConnected, NothingSent, QueryFailed, SendUncertain
 from gateway.reports import Cause, ErrorReport, ExecutionReport, OrderStatusReport, Query, SessionChanged, SessionState
 from gateway.session import BrokerSession
 from tests.gateway.scripted import ScriptedGateway, execution, order_status, wait_until
-from tests.gateway.sessions import QUICK, Collected, ready, session_with, shrink_send_buffer
+from tests.gateway.sessions import QUICK, UNPACED, Collected, ready, session_with, shrink_send_buffer
 from tests.gateway.test_translation import LIMIT
 
 TAKEN = (4, 2, -1, 326, "Unable to connect as the client id is already in use. Retry with a unique client id.", "")
@@ -306,7 +306,7 @@ def test_a_length_that_swallows_everything_behind_it_is_found_out(gateway, repor
 
 def test_what_waits_in_the_send_buffer_of_a_dropped_connection_does_not_leave_later(gateway, reports):
     timing = replace(QUICK, silence=1.0, dead=2.0)
-    with session_with(gateway.port, reports, timing=timing) as session:
+    with session_with(gateway.port, reports, timing=timing, messages_per_second=UNPACED) as session:
         talk = gateway.greet()
         connection = ready(session)
         shrink_send_buffer(session)
