@@ -84,9 +84,9 @@ class Findings:
         self.transmitted = {line["permId"] for line in ledger if line["kind"] == "transmitted"}
         self.ended = {line["permId"]: line for line in ledger if line["kind"] == "ended"}
         self.executions = [line for line in ledger if line["kind"] == "execution" and line["clientId"] == CLIENT_ID]
-        self.orders = run.house.rows(ORDERS, run.orders_from)
-        self.events = run.house.rows(EVENTS, run.orders_from)
-        self.requests = {row["id"]: row for row in run.house.rows(REQUESTS, run.orders_from)}
+        seen = run.house.at_one_moment(ORDERS, EVENTS, REQUESTS, after=run.orders_from)
+        self.orders, self.events = seen[:2]
+        self.requests = {row["id"]: row for row in seen[2]}
         self.by_stamp = {order["stamp"]: order for order in self.orders if order["stamp"]}
         self.at_broker = [line for line in self.placements if line["accepted"] and self._reached(line)]
 

@@ -305,6 +305,12 @@ class House:
         with self._connected() as connection:
             return connection.execute(query, arguments).fetchall()
 
+    def at_one_moment(self, *queries: str, after: int) -> list[list[dict]]:
+        """What each of these gives for that number, all of one snapshot: fills may still come."""
+        with self._connected() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return [connection.execute(query, (after,)).fetchall() for query in queries]
+
     def execute(self, statement: str) -> None:
         """Do something to the server, as its owner."""
         with self._connected() as connection:
