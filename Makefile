@@ -21,7 +21,7 @@ setup: $(VENV)/base.stamp ## create the environment in .venv (done by run and te
 run: $(VENV)/base.stamp ## start everything in the foreground: database, paper gateway, worker, web. Ctrl-C stops it
 	@exec $(BIN)/python -m ibkr_site.stack
 
-test: $(VENV)/test.stamp ## run the tests; options in ARGS, e.g. make test ARGS="-k bracket"
+test: $(VENV)/test.stamp $(VENV)/dev.stamp ## run the tests; options in ARGS, e.g. make test ARGS="-k bracket"
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/faults $(ARGS)
 
 faults: $(VENV)/test.stamp ## break a running house in every named way, and at random a few times: about five minutes
