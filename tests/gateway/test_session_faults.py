@@ -386,7 +386,7 @@ def test_stopping_is_quick_while_connecting_and_while_waiting(gateway, reports):
     with session_with(gateway.port, reports):
         gateway.accept()  # says nothing
         begun = time.monotonic()
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < QUICK.connect + 0.5  # the attempt that is on its way, and no other
 
 
 def test_stopping_gives_up_on_a_sink_that_does_not_return(gateway):
