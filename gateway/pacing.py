@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 
 LIMIT = 46
-SPARE = 2  # beside the orders, for questions
 WINDOW = 1.0  # seconds
 
 

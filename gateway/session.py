@@ -60,7 +60,7 @@ class BrokerSession:
         self._pacer = Pacer(limit=messages_per_second)
         # Orders are claimed between their token and their write, several of them together, and leave together. So what
         # is written is counted again, and all else with it.
-        self._writes = Pacer(limit=messages_per_second + pacing.SPARE)
+        self._writes = Pacer(limit=messages_per_second)
         self._delivery = Delivery(sink, together=together, name=f"{name}-reports")
         self._asking = Asking(self._writes, self._delivery, account=account, limit=self._timing.answer)
         self._keeper = Keeper(
