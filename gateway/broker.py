@@ -36,8 +36,11 @@ class Broker(Protocol):
 
     def status(self) -> SessionStatus: ...
 
-    def acquire(self, messages: int, *, timeout: float) -> None:
-        """Take pacing tokens for that many wire messages, or raise NothingSent when none are free in time."""
+    def room(self, messages: int, *, timeout: float) -> int:
+        """Wait until so many wire messages could be written at once, and tell how many could; none is taken.
+
+        Raises: NothingSent when that is not so in time.
+        """
 
     def qualify(self, symbol: str, *, timeout: float) -> Instrument:
         """The one US stock of that symbol (SMART, USD); answers are kept for the life of the process.

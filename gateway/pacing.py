@@ -1,7 +1,9 @@
 """Never more than `limit` wire messages in any `window` of time; IB cuts off who sends more than 50 a second.
 
 A sliding window and not a bucket: a bucket of 40 that refills at 45 a second lets 85 messages through in one second.
-The distance to 50 is for what happens between the token and the socket. Thread-safe; nobody sleeps under the lock.
+The window is longer than a second because messages that were written so far apart may be received closer together,
+which a smaller number in a window of one second would not help against: it can leave in two bursts, at its end and at
+the beginning of the next. Thread-safe; nobody sleeps under the lock.
 """
 
 import threading
@@ -9,8 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-LIMIT = 46
-WINDOW = 1.0  # seconds
+LIMIT = 48
+WINDOW = 1.02  # seconds
 
 
 class Pacer:
@@ -27,18 +29,11 @@ class Pacer:
 
     def try_take(self, messages: int) -> float:
         """Take the tokens and answer 0, or take none and answer the seconds until they could be there."""
-        if not 0 <= messages <= self._limit:
-            raise ValueError(f"{messages} messages never fit into a window of {self._limit}")
         with self._lock:
-            now = self._clock()
-            while self._taken and now - self._taken[0] >= self._window:
-                self._taken.popleft()
-            free = self._limit - len(self._taken)
-            if messages <= free:
-                self._taken.extend([now] * messages)
-                return 0.0
-            # Positive even where adding and subtracting the window rounds to nothing.
-            return max(self._taken[messages - free - 1] + self._window - now, 0.001)
+            wait = self._until(messages)
+            if not wait:
+                self._taken.extend([self._clock()] * messages)
+            return wait
 
     def take(self, messages: int, *, timeout: float) -> bool:
         """Wait for the tokens, False when they would come too late; then none were taken."""
@@ -48,3 +43,28 @@ class Pacer:
                 return False
             time.sleep(wait)
         return True
+
+    def wait_for(self, messages: int, *, timeout: float) -> int:
+        """Wait until so many tokens are there, and take none: how many there are, 0 when they would come too late."""
+        deadline = self._clock() + timeout
+        while True:
+            with self._lock:
+                wait = self._until(messages)
+                if not wait:
+                    return self._limit - len(self._taken)
+            if self._clock() + wait > deadline:
+                return 0
+            time.sleep(wait)
+
+    def _until(self, messages: int) -> float:
+        """The seconds until so many tokens could be there, 0 when they are. Called under the lock."""
+        if not 0 <= messages <= self._limit:
+            raise ValueError(f"{messages} messages never fit into a window of {self._limit}")
+        now = self._clock()
+        while self._taken and now - self._taken[0] >= self._window:
+            self._taken.popleft()
+        free = self._limit - len(self._taken)
+        if messages <= free:
+            return 0.0
+        # Positive even where adding and subtracting the window rounds to nothing.
+        return max(self._taken[messages - free - 1] + self._window - now, 0.001)

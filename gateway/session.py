@@ -57,18 +57,15 @@ class BrokerSession:
     ) -> None:
         self._name = name
         self._timing = timing or Timing()
-        self._pacer = Pacer(limit=messages_per_second)
-        # Orders are claimed between their token and their write, several of them together, and leave together. So what
-        # is written is counted again, and all else with it.
-        self._writes = Pacer(limit=messages_per_second)
+        self._pacer = Pacer(limit=messages_per_second)  # counts at the write, whatever was waited for before
         self._delivery = Delivery(sink, together=together, name=f"{name}-reports")
-        self._asking = Asking(self._writes, self._delivery, account=account, limit=self._timing.answer)
+        self._asking = Asking(self._pacer, self._delivery, account=account, limit=self._timing.answer)
         self._keeper = Keeper(
             Endpoint(host, port, client_id),
             account=account,
             name=name,
             timing=self._timing,
-            pacer=self._writes,
+            pacer=self._pacer,
             delivery=self._delivery,
             recover=lambda connection: recover(self, connection),
         )
@@ -122,9 +119,10 @@ class BrokerSession:
     def status(self) -> SessionStatus:
         return self._keeper.status()
 
-    def acquire(self, messages: int, *, timeout: float) -> None:
-        if not self._pacer.take(messages, timeout=timeout):
-            raise NothingSent(f"no room for {messages} more message(s) to the gateway within {timeout:g} s")
+    def room(self, messages: int, *, timeout: float) -> int:
+        if free := self._pacer.wait_for(messages, timeout=timeout):
+            return free
+        raise NothingSent(f"no room for {messages} more message(s) to the gateway within {timeout:g} s")
 
     def qualify(self, symbol: str, *, timeout: float) -> Instrument:
         known = self._asking.known(symbol)
@@ -160,13 +158,13 @@ class BrokerSession:
             link.write_orders(orders)
 
         room = before - time.monotonic()
-        if not self._writes.take(len(orders), timeout=room):
+        if not self._pacer.take(len(orders), timeout=room):
             raise NothingSent(f"no room for {len(orders)} more message(s) to the gateway within {room:g} s")
         self._write(write)
 
     def cancel(self, order_id: int, *, connection: int, while_recovering: bool = False) -> None:
         states = _ASKS if while_recovering else _SENDS
-        if not self._writes.take(1, timeout=pacing.WINDOW):
+        if not self._pacer.take(1, timeout=pacing.WINDOW):
             raise NothingSent(f"no room for a message to the gateway within {pacing.WINDOW:g} s")
         self._write(lambda: self._keeper.usable(connection, states).write_cancel(order_id))
 

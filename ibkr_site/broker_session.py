@@ -49,7 +49,8 @@ log = logging.getLogger(__name__)
 # What tells of orders, executions and holdings, in floods where much is traded.
 GO_TOGETHER = reports.Told | CommissionReport | PositionReport | PortfolioReport | AccountValueReport | Heard
 LOCK_SECONDS = 1.0  # how often a standby tries, and how often an owner looks whether it still is
-SWEEP_SECONDS = 0.25
+SWEEP_SECONDS = 0.25  # until an order is found that nobody rang for, or that a halt stops
+LOOK_SECONDS = 1.0  # until a question is put that is due, or a comparison made that is asked for
 DATABASE_SECONDS = 0.5
 
 
@@ -150,11 +151,16 @@ class Owner:
         def compare_books(own: desk.Desk) -> None:
             reconciliation.work(own, hearing)
 
-        # The last one in a thread of its own because it waits for no claim.
-        chores = (sweep_and_flush, sweep.inquire, sign_of_life, compare_books, sweep.withdraw_halted)
+        chores = {
+            sweep_and_flush: SWEEP_SECONDS,
+            sweep.withdraw_halted: SWEEP_SECONDS,  # in a thread of its own because it waits for no claim
+            sweep.inquire: LOOK_SECONDS,
+            sign_of_life: LOOK_SECONDS,
+            compare_books: LOOK_SECONDS,
+        }
         threads = [
-            threading.Thread(target=self._repeat, args=(chore, own, over), name=chore.__name__, daemon=True)
-            for chore in chores
+            threading.Thread(target=self._repeat, args=(chore, seconds, own, over), name=chore.__name__, daemon=True)
+            for chore, seconds in chores.items()
         ]
         session.start()
         desk.open_desk(own)
@@ -174,8 +180,10 @@ class Owner:
             self._lease.release()
             connection.close()
 
-    def _repeat(self, chore: Callable[[desk.Desk], None], own: desk.Desk, over: threading.Event) -> None:
-        while not over.wait(SWEEP_SECONDS):
+    def _repeat(
+        self, chore: Callable[[desk.Desk], None], seconds: float, own: desk.Desk, over: threading.Event
+    ) -> None:
+        while not over.wait(seconds):
             try:
                 chore(own)
             except Exception:

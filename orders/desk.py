@@ -5,7 +5,6 @@ when it no longer does. Tasks find it here; a process without one decides nothin
 """
 
 import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from dataclasses import dataclass, field
 from gateway.broker import Broker
 from gateway.tickets import Instrument
 from orders.errors import NotOwner
+
+GROUP = 6  # orders; at IB's pace an eighth of a second
 
 
 @dataclass(slots=True)
@@ -32,55 +33,80 @@ class Rounds:
 
 @dataclass(slots=True, eq=False)
 class Ready:
-    """A request whose orders may be claimed: the contract is known, and the pacing tokens are taken. `taken`: somebody
-    sees to it, and nobody else is to."""
+    """A request whose orders may be claimed as soon as there is room: the contract is known. `taken`: somebody sees to
+    it, and nobody else is to."""
 
     request_pk: int
     instrument: Instrument
+    orders: int
     taken: bool = False
 
 
 class Queue:
-    """What is ready to be claimed. One at a time takes all of it and sees to it; whose request was taken along goes,
-    and has not waited for a turn to find nothing left."""
+    """What is ready to be claimed. One thread at a time has the turn, waits for room and takes what fits, the oldest
+    requests first; whose request was taken along goes, and has not waited for a turn to find nothing left."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Ready] = deque()
+        self._waiting: list[Ready] = []
         self._changed = threading.Condition()
         self._busy = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, request_pk: int) -> bool:
+        return any(one.request_pk == request_pk for one in list(self._waiting))
+
     def put(self, one: Ready) -> None:
         """It goes with whoever takes next."""
         with self._changed:
             self._waiting.append(one)
+            self._waiting.sort(key=lambda each: each.request_pk)
+
+    def leave(self, one: Ready) -> None:
+        """It is waited for no longer."""
+        with self._changed:
+            if not one.taken:
+                self._waiting.remove(one)
 
     @contextmanager
-    def taken(self, mine: Ready) -> Iterator[list[Ready]]:
-        """All that is ready, the oldest request first; each once. Nothing, if `mine` was taken by somebody else."""
-        self.put(mine)
+    def turn(self, mine: Ready) -> Iterator[bool]:
+        """Whether the turn is ours now; it is not, once `mine` was taken by somebody else."""
         with self._changed:
             self._changed.wait_for(lambda: mine.taken or not self._busy)
-            found = [] if mine.taken else self._take()
+            ours = not mine.taken
+            self._busy |= ours
         try:
-            yield found
+            yield ours
         finally:
-            if found:
+            if ours:
                 with self._changed:
                     self._busy = False
                     self._changed.notify()  # one of those whose request nobody took
 
-    def _take(self) -> list[Ready]:
+    def needed(self) -> int:
+        """How much room to wait for: for all that is ready, but no longer than it takes for a group, nor less than the
+        oldest request needs. One claim of several costs little more than one of one, and is what keeps up where more
+        is asked for than the pace allows."""
+        with self._changed:
+            if not self._waiting:
+                return 0
+            return max(self._waiting[0].orders, min(GROUP, sum(one.orders for one in self._waiting)))
+
+    def take(self, room: int) -> list[Ready]:
+        """The oldest requests, so many that their orders fit; each once, whoever put it. For who has the turn."""
         found: dict[int, Ready] = {}
-        while self._waiting:
-            one = self._waiting.popleft()
-            one.taken = True
-            found[one.request_pk] = one
-        self._busy = True
-        self._changed.notify_all()  # they go
-        return sorted(found.values(), key=lambda one: one.request_pk)
+        with self._changed:
+            for one in self._waiting:
+                if one.request_pk not in found:
+                    room -= one.orders
+                    if room < 0:
+                        break
+                    found[one.request_pk] = one
+                one.taken = True
+            self._waiting = [one for one in self._waiting if not one.taken]
+            self._changed.notify_all()  # they go
+        return list(found.values())
 
 
 @dataclass(slots=True, kw_only=True)

@@ -50,7 +50,6 @@ def submit(request_pk: int, *, desk: Desk) -> None:
         return
     try:
         instrument = desk.broker.qualify(symbol, timeout=QUALIFY_SECONDS)
-        desk.broker.acquire(orders, timeout=PACING_SECONDS)
     except ContractNotFound as error:
         here = desk.session(desk.broker.status().connection)
         withdraw(request_pk, reason=str(error), actor=Actor.WORKER, session=here)
@@ -59,12 +58,29 @@ def submit(request_pk: int, *, desk: Desk) -> None:
         # Nothing was claimed: the sweep comes back to these rows until they are no longer valid.
         log.warning("request %s is not sent yet: %s", request_pk, error)
         return
-    with desk.ready.taken(Ready(request_pk, instrument)) as ready:
-        if ready:
-            with desk.claiming:
-                _close_uncommitted(desk)
-                kill_points.reached("worker.before_claim")
-                _claim_and_send(ready, desk=desk)
+    mine = Ready(request_pk, instrument, orders)
+    desk.ready.put(mine)
+    try:
+        while not mine.taken:
+            with desk.ready.turn(mine) as is_ours:
+                if is_ours:
+                    _claim_what_fits(desk)
+    except GatewayError as error:
+        log.warning("request %s is not sent yet: %s", request_pk, error)
+    finally:
+        desk.ready.leave(mine)
+
+
+def _claim_what_fits(desk: Desk) -> None:
+    """Claim and send the oldest of what is ready, as much as may be written now. Raises: GatewayError."""
+    room = desk.broker.room(desk.ready.needed(), timeout=PACING_SECONDS)
+    if not _may_send(desk):
+        raise NotConnected("the session may not send")
+    with desk.claiming:
+        _close_uncommitted(desk)
+        kill_points.reached("worker.before_claim")
+        if ready := desk.ready.take(room):
+            _claim_and_send(ready, desk=desk)
 
 
 def cancel(order_pk: int, *, desk: Desk) -> None:
@@ -73,7 +89,7 @@ def cancel(order_pk: int, *, desk: Desk) -> None:
         return
     connection_number = desk.broker.status().connection
     try:
-        desk.broker.acquire(1, timeout=PACING_SECONDS)
+        desk.broker.room(1, timeout=PACING_SECONDS)
     except GatewayError as error:
         log.warning("the cancel of order %s is not sent yet: %s", order_pk, error)
         return

@@ -58,7 +58,7 @@ def recover(broker: Broker, *, gateway: str, client_id: int, session: str, conne
     for leg in _untransmitted(gateway, client_id):
         # The broker may hold it back, unlisted, for want of the leg that would release the group.
         assert leg.broker_order_id is not None
-        broker.acquire(1, timeout=QUESTION_SECONDS)
+        broker.room(1, timeout=QUESTION_SECONDS)
         broker.cancel(leg.broker_order_id, connection=connection, while_recovering=True)
 
 

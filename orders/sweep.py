@@ -38,7 +38,8 @@ def sweep(desk: Desk) -> None:
     for order_pk in dispatch.unsent_cancels(desk=desk):
         _each(dispatch.cancel, order_pk, desk=desk)
     for request_pk in dispatch.waiting_requests(desk=desk):
-        _each(dispatch.submit, request_pk, desk=desk)
+        if request_pk not in desk.ready:  # where it is, a thread of its own sees to it
+            _each(dispatch.submit, request_pk, desk=desk)
 
 
 def _each(act: Callable[..., None], pk: int, *, desk: Desk) -> None:

@@ -75,6 +75,21 @@ def test_taking_gives_up_at_once_when_it_cannot_be_in_time_and_takes_nothing():
     assert pacer.take(1, timeout=0)
 
 
+def test_room_is_waited_for_and_not_taken():
+    pacer = Pacer(limit=3, window=0.1)
+    assert pacer.wait_for(1, timeout=0) == 3
+    assert pacer.take(2, timeout=0)
+    assert pacer.wait_for(1, timeout=0) == 1
+
+    before = time.monotonic()
+    assert pacer.wait_for(3, timeout=0.01) == 0
+    assert time.monotonic() - before < 0.09
+    assert pacer.wait_for(3, timeout=1) == 3
+
+    assert time.monotonic() - before >= 0.09
+    assert pacer.take(3, timeout=0)
+
+
 def test_threads_share_one_limit():
     pacer = Pacer(limit=5, window=0.2)
     taken = []

@@ -287,7 +287,7 @@ def test_what_was_let_through_one_by_one_does_not_leave_in_one_burst(gateway, re
         gateway.greet()
         connection = ready(session)
         began = time.monotonic()
-        for _ in range(25):  # as if their tokens had been taken before
+        for _ in range(25):  # as if nobody had waited for room
             session.transmit([LIMIT], connection=connection, before=math.inf)
         assert time.monotonic() - began >= 2
         with pytest.raises(NothingSent, match="no room for 10 more"):
@@ -617,12 +617,12 @@ def test_order_ids_stay_above_all_that_were_seen(gateway, reports):
 
 
 def test_pacing_covers_questions(gateway, reports):
-    with session_with(gateway.port, reports) as session:
+    with session_with(gateway.port, reports, messages_per_second=20) as session:
         gateway.greet()
-        ready(session)
-        session.acquire(46, timeout=2)
-        with pytest.raises(NothingSent, match="no room"):
-            session.acquire(1, timeout=0.1)
+        connection = ready(session)
+        session.transmit([LIMIT] * session.room(1, timeout=2), connection=connection, before=math.inf)
+        with pytest.raises(NothingSent, match="no room for 1 more"):
+            session.room(1, timeout=0.05)
         with pytest.raises(QueryTimedOut):
             session.ask(Query.POSITIONS, timeout=0.1)
 

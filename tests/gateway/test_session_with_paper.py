@@ -205,7 +205,7 @@ def test_many_orders_in_flight_at_once_and_never_too_many_a_second(reports):
         connection = ready(session)
         first = session.status().next_order_id
         for order_id in range(first, first + 120):
-            session.acquire(1, timeout=5)
+            session.room(1, timeout=5)
             session.transmit([resting(session, order_id=order_id)], connection=connection, before=math.inf)
         wait_until(lambda: len({r.order_id for r in reports.of(OpenOrderReport)}) == 120)
     assert not [error for error in reports.of(ErrorReport) if error.code == 100]

@@ -257,8 +257,9 @@ class Session:
             time_zone=self._zone,
         )
 
-    def acquire(self, messages: int, *, timeout: float) -> None:
+    def room(self, messages: int, *, timeout: float) -> int:
         self._fate()
+        return messages
 
     def qualify(self, symbol: str, *, timeout: float) -> Instrument:
         self._fate()

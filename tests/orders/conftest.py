@@ -26,7 +26,8 @@ class RecordingBroker:
         self.transmitted = []
         self.cancelled = []
         self.asked = []
-        self.tokens = 0
+        self.room_for = 46
+        self.asked_room_for = []
         self.failure = None
         self.state = SessionState.READY
         self.heard_seconds_ago = 0.1
@@ -46,8 +47,11 @@ class RecordingBroker:
             ready_since=self.ready_since,
         )
 
-    def acquire(self, messages, *, timeout):
-        self.tokens += messages
+    def room(self, messages, *, timeout):
+        self.asked_room_for.append(messages)
+        if not self.room_for:
+            raise NothingSent("no room")
+        return self.room_for
 
     def qualify(self, symbol, *, timeout):
         if symbol == "INVALID":

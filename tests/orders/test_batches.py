@@ -8,6 +8,7 @@ from orders import dispatch, events, intake, journal, reports
 from orders.desk import Ready
 from orders.models import Execution, Order, OrderEvent
 from orders.sheet import Overtaken, Sheet
+from orders.sweep import sweep
 from tests.orders.builders import (
     BRACKET,
     CLIENT_ID,
@@ -122,7 +123,7 @@ def test_requests_that_are_ready_together_are_claimed_in_one_transaction(desk, b
     orders = [placed(LIMIT, symbol=f"S{number}")[0] for number in range(3)]
     instrument = broker.qualify("S0", timeout=1)
     for order in reversed(orders[1:]):
-        desk.ready.put(Ready(order.request_id, instrument))
+        desk.ready.put(Ready(order.request_id, instrument, orders=1))
 
     dispatch.submit(orders[0].request_id, desk=desk)
 
@@ -131,6 +132,47 @@ def test_requests_that_are_ready_together_are_claimed_in_one_transaction(desk, b
     assert [ticket.order_id for ticket in broker.transmitted] == ids
     assert not desk.ready
     assert {order.status for order in Order.objects.all()} == {"PENDING_NEW"}
+
+
+def test_what_has_no_room_waits_and_leaves_the_queue(desk, broker):
+    broker.room_for = 0
+    (order,) = placed(LIMIT)
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    order.refresh_from_db()
+    assert order.status == "RECEIVED"
+    assert not broker.transmitted
+    assert not desk.ready
+
+    broker.room_for = 1
+    (younger,) = placed(LIMIT)
+    dispatch.submit(younger.request_id, desk=desk)
+    sweep(desk)
+    assert [ticket.order_id for ticket in broker.transmitted] == [1, 2]
+
+
+def test_the_sweep_leaves_alone_what_a_thread_sees_to(desk, broker):
+    (order,) = placed(LIMIT)
+    desk.ready.put(Ready(order.request_id, broker.qualify("S0", timeout=1), orders=1))
+
+    sweep(desk)
+
+    assert not broker.transmitted
+
+
+def test_more_than_there_is_room_for_is_claimed_in_several_turns(desk, broker):
+    broker.room_for = 2
+    waiting = [placed(LIMIT, symbol=f"S{number}")[0] for number in range(4)]
+    instrument = broker.qualify("S3", timeout=1)
+    for order in waiting[:-1]:
+        desk.ready.put(Ready(order.request_id, instrument, orders=1))
+
+    dispatch.submit(waiting[-1].request_id, desk=desk)
+
+    assert [ticket.instrument.symbol for ticket in broker.transmitted] == ["S3"] * 4
+    assert list(Order.objects.order_by("pk").values_list("broker_order_id", flat=True)) == [1, 2, 3, 4]
+    assert broker.asked_room_for == [4, 2]
 
 
 def test_the_walk_of_an_order_costs_so_many_queries(desk, django_assert_num_queries):

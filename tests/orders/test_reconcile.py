@@ -272,14 +272,14 @@ def test_unlisted_legs_of_a_bracket_are_cancelled_and_disowned(broker, desk, qui
     dispatch.submit(orders[0].request_id, desk=desk)
     reconnected(broker, offered=3)  # it holds two legs back, for want of the third
 
-    broker.tokens = 0
+    broker.asked_room_for.clear()
     recover(broker)
 
     for order in orders:
         order.refresh_from_db()
         assert_history(order, "received sent in_doubt")
     assert broker.cancelled == [order.broker_order_id for order in orders]
-    assert broker.tokens == len(orders)  # as everything that is sent: many brackets may be lost at once
+    assert broker.asked_room_for == [1] * len(orders)  # as everything that is sent: many brackets may be lost at once
     for order in orders:
         apply_report(error(order.broker_order_id, 10147), session="default/17/1/2", client_id=CLIENT_ID)
     for _ in range(2):
