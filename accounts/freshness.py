@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from accounts.models import GatewaySession
+from accounts.models import LAST_ANSWERS, GatewaySession
 from database import clock, prepared
 from gateway.reports import SessionState
 
 HEARD_WITHIN = timedelta(seconds=6)  # a silent broker is asked the time, and what it says is noted once a second
-# What the last answers of the broker held says nothing of the session, and is long where there are many orders.
-SESSION = prepared.Selection(
-    GatewaySession, "name = %(gateway)s", without=frozenset({"open_perm_ids", "executions_tally"})
-)
+SESSION = prepared.Selection(GatewaySession, "name = %(gateway)s", without=LAST_ANSWERS)
 
 
 class NotConnected(Exception):

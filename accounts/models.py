@@ -47,6 +47,10 @@ class GatewaySession(models.Model):
         return f"{self.name}: {self.state}"
 
 
+# What the last answers of the broker held: it says nothing of the session, and is long where there are many orders.
+LAST_ANSWERS = frozenset({"open_perm_ids", "executions_tally"})
+
+
 class GatewayConnection(models.Model):
     """One accepted connection, and the order id the gateway offered on it before anything was sent.
 

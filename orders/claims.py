@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.halts import switch
-from accounts.models import GatewaySession
+from accounts.models import LAST_ANSWERS, GatewaySession
 from database import prepared
 from gateway.tickets import Instrument, OrderTicket
 from orders import clearance, events, journal, kill_points, stamps
@@ -29,9 +29,7 @@ from orders.models import Order, OrderRequest
 from orders.risk.values import Decision
 from orders.vocabulary import Actor, OrderStatus, Role
 
-SESSION = prepared.Selection(
-    GatewaySession, "name = %(gateway)s FOR UPDATE", without=frozenset({"open_perm_ids", "executions_tally"})
-)
+SESSION = prepared.Selection(GatewaySession, "name = %(gateway)s FOR UPDATE", without=LAST_ANSWERS)
 NEXT_ORDER_ID = prepared.Change(GatewaySession, ["next_order_id"])
 ORDERS = prepared.Selection(
     Order,

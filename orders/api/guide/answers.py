@@ -8,9 +8,11 @@ Rules
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from orders.models import Order
+from orders import intake
+from orders.models import Order, OrderRequest
 from orders.outcomes import CONNECTION_FAILED, Outcome, Verdict
 from orders.vocabulary import OrderStatus
 
@@ -37,6 +39,12 @@ class Answer:
             facts["X-Order-Id"] = ",".join(str(order.pk) for order in self.orders)
             facts["X-Order-State"] = ",".join(order.status for order in self.orders)
         return facts
+
+
+def keep(answer: Answer, request: OrderRequest, *, about: Order | None, at: datetime | None = None) -> Answer:
+    """Write down that this is what the client is told; `about` and `at` as `intake.answer` has them."""
+    intake.answer(request, status_code=answer.status_code, body=answer.body, settled=answer.settled, about=about, at=at)
+    return answer
 
 
 def to_placement(outcome: Outcome, *, kind: str) -> Answer:

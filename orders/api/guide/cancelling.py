@@ -32,19 +32,10 @@ def cancel(asked: Asked, *, perm_id: int, caller: Caller) -> Answer:
         ring(tasks.cancel_order, order.pk)
         _wait(order)
         outcome = conclude(request, order)
-        answer = answers.to_cancel(outcome, perm_id=perm_id)
-        intake.answer(
-            request,
-            status_code=answer.status_code,
-            body=answer.body,
-            settled=answer.settled,
-            about=order,
-            at=outcome.at,
-        )
+        return answers.keep(answers.to_cancel(outcome, perm_id=perm_id), request, about=order, at=outcome.at)
     except Exception:
         log.exception("what became of request %s could not be read", request.pk)
         return answers.unknown_cancel(order)
-    return answer
 
 
 def conclude(request: OrderRequest, order: Order) -> Outcome:

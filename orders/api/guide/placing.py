@@ -65,19 +65,10 @@ def place(asked: Asked, kind: str, terms: Mapping[str, Any], *, caller: Caller) 
         seen = outcomes.of_placement(request.pk) if denied else _submit_and_wait(request, seconds=seconds)
         kill_points.reached("web.acknowledged")
         outcome = conclude(request, seen)
-        answer = answers.to_placement(outcome, kind=kind)
-        intake.answer(
-            request,
-            status_code=answer.status_code,
-            body=answer.body,
-            settled=answer.settled,
-            about=orders[0],
-            at=outcome.at,
-        )
+        return answers.keep(answers.to_placement(outcome, kind=kind), request, about=orders[0], at=outcome.at)
     except Exception:
         log.exception("what became of request %s could not be read", request.pk)
         return answers.unknown(orders)
-    return answer
 
 
 def _day_began(session: Standing) -> datetime:

@@ -23,9 +23,7 @@ def _answer(request: OrderRequest, last: RequestAnswer | None) -> Answer:
         orders = [request.cancels] if request.cancels else list(request.orders.order_by("pk"))
         return Answer(status_code=last.status_code, body=last.body, orders=orders)
     now = _as_of_now(request)
-    about = next(iter(now.orders), None)
-    intake.answer(request, status_code=now.status_code, body=now.body, settled=now.settled, about=about)
-    return now
+    return answers.keep(now, request, about=next(iter(now.orders), None))
 
 
 def _as_of_now(request: OrderRequest) -> Answer:
