@@ -57,6 +57,16 @@ def test_volumes_are_declared(name):
     assert named <= set(COMPOSE["volumes"])
 
 
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_who_holds_the_trail_against_its_checkpoints_can_read_them_and_not_write(name):
+    assert "checkpoints:/checkpoints:ro" in SERVICES[name]["volumes"]
+
+
+def test_only_the_notary_writes_checkpoints():
+    writers = {name for name, service in SERVICES.items() if "checkpoints:/checkpoints" in service.get("volumes", [])}
+    assert writers == {"notary"}
+
+
 def test_no_declared_volume_is_left_over():
     used = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
 
