@@ -4,6 +4,7 @@ Rules: text, whole numbers below 2^53, true, false, null, lists, and objects wit
 floats above all: decimals and times travel as text, so that no reader rounds them.
 """
 
+from collections.abc import Iterable
 from json.encoder import encode_basestring  # the C escaper of json.dumps
 from typing import Any
 
@@ -18,18 +19,24 @@ def dumps(value: Any) -> str:
     """The canonical text of a value. Raises: NotCanonical."""
     parts: list[str] = []
     _write(value, parts, "$")
-    return "".join(parts)
+    text = "".join(parts)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 20) : error.end + 20]
+        raise NotCanonical(f"half a surrogate pair is no text: {around!r}") from None
+    return text
 
 
 def _write(value: Any, parts: list[str], where: str) -> None:
-    if value is None:
+    if isinstance(value, str):
+        parts.append(encode_basestring(value))
+    elif value is None:
         parts.append("null")
     elif value is True:
         parts.append("true")
     elif value is False:
         parts.append("false")
-    elif isinstance(value, str):
-        parts.append(_quoted(value, where))
     elif isinstance(value, int):
         if abs(value) >= INTEGER_LIMIT:
             raise NotCanonical(f"{where}: {value} is not exact in every reader; write it as text")
@@ -43,6 +50,9 @@ def _write(value: Any, parts: list[str], where: str) -> None:
 
 
 def _write_list(values: list[Any] | tuple[Any, ...], parts: list[str], where: str) -> None:
+    if all(type(value) is str for value in values):  # the fields of a broker's message: most of what there is to write
+        parts.append(f"[{','.join(map(encode_basestring, values))}]")
+        return
     parts.append("[")
     for number, value in enumerate(values):
         if number:
@@ -52,24 +62,25 @@ def _write_list(values: list[Any] | tuple[Any, ...], parts: list[str], where: st
 
 
 def _write_object(values: dict[Any, Any], parts: list[str], where: str) -> None:
-    for key in values:
-        if not isinstance(key, str):
-            raise NotCanonical(f"{where}: the key {key!r} is not text")
     parts.append("{")
-    # 3.2.3: by UTF-16 code units, in which characters beyond U+FFFF come before U+E000 to U+FFFF.
-    for number, key in enumerate(sorted(values, key=lambda key: key.encode("utf-16-be", "surrogatepass"))):
+    for number, key in enumerate(_sorted(values, where)):
         if number:
             parts.append(",")
-        parts.append(_quoted(key, where))
+        parts.append(encode_basestring(key))
         parts.append(":")
-        _write(values[key], parts, f"{where}.{key}")
+        value = values[key]
+        if type(value) is str:
+            parts.append(encode_basestring(value))
+        else:
+            _write(value, parts, f"{where}.{key}")
     parts.append("}")
 
 
-def _quoted(text: str, where: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise NotCanonical(f"{where}: half a surrogate pair is no text") from None
-    quoted: str = encode_basestring(text)
-    return quoted
+def _sorted(keys: Iterable[Any], where: str) -> list[str]:
+    for key in keys:
+        if not isinstance(key, str):
+            raise NotCanonical(f"{where}: the key {key!r} is not text")
+    if all(map(str.isascii, keys)):
+        return sorted(keys)
+    # 3.2.3: by UTF-16 code units, in which characters beyond U+FFFF come before U+E000 to U+FFFF.
+    return sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))

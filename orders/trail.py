@@ -216,10 +216,10 @@ def _columns(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
 def _exact(value: Any) -> Any:
     """The value as the trail can hold it."""
     match value:
+        case str() | bool() | None:
+            return value
         case Decimal():
             return plain(value)
-        case bool() | str() | None:
-            return value
         case int():
             return value if abs(value) < INTEGER_LIMIT else str(value)
         case float():
@@ -227,6 +227,6 @@ def _exact(value: Any) -> Any:
         case dict():
             return {name: _exact(inner) for name, inner in value.items()}
         case list() | tuple():
-            return [_exact(inner) for inner in value]
+            return [inner if type(inner) is str else _exact(inner) for inner in value]
         case _:
             return chain.moment(value)
