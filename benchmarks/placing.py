@@ -31,6 +31,7 @@ from benchmarks.rivals import Venue, messages_per_order
 from gateway.paper.catalogue import BUNDLED, read_catalogue
 
 SYMBOLS = 101  # no divisor in common with sides and kinds: every combination comes up
+SUSTAINED_WARM_UP = 400
 READS = ("/account", "/positions", "/orders")
 
 
@@ -184,10 +185,11 @@ class Bench:
         say(f"{rate:g} orders a second for {minutes:g} minutes")
         venue = Venue(self.directory, self.instruments, 0, paced=True)
         orders = self.orders(resting=20)
-        async with rivals.ours(venue, self.name("paced"), WEB_THREADS="32") as own:
+        async with rivals.ours(venue, self.name("paced")) as own:
             clients = [await Client(own.port).connect() for _ in range(64)]
             place = lambda who: clients[who].ask("POST", "/order/limit", orders.take())  # noqa: E731
             await closed_loop(place, number=SYMBOLS, at_once=1)
+            await closed_loop(place, number=SUSTAINED_WARM_UP, at_once=16)  # each thread has its connection and its statements
             await asyncio.sleep(2)
             self.memory("sustained, before", own)
             seconds = minutes * 60
