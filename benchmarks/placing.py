@@ -189,7 +189,8 @@ class Bench:
             clients = [await Client(own.port).connect() for _ in range(64)]
             place = lambda who: clients[who].ask("POST", "/order/limit", orders.take())  # noqa: E731
             await closed_loop(place, number=SYMBOLS, at_once=1)
-            await closed_loop(place, number=SUSTAINED_WARM_UP, at_once=16)  # each thread has its connection and its statements
+            # Until each thread has its connection and its statements.
+            await closed_loop(place, number=SUSTAINED_WARM_UP, at_once=16)
             await asyncio.sleep(2)
             self.memory("sustained, before", own)
             seconds = minutes * 60
