@@ -133,6 +133,22 @@ def test_a_directory_has_a_file_per_note(tmp_path):
     assert (tmp_path / "account:DU1" / names[0]).read_text() == signed(1).note
 
 
+@pytest.mark.parametrize("kind", ["file", "directory", "git"])
+def test_what_was_kept_is_read_back(work_tree, kind):
+    path = {"file": work_tree.parent / "checkpoints", "directory": work_tree.parent / "kept", "git": work_tree}[kind]
+    sink = sinks.parse(f"{kind}:{path}")
+    before = sink.read()
+    sink.keep([signed(1), signed(2)])
+    sink.keep([signed(3)])
+
+    assert before == []
+    assert sink.read() == sinks.at(path).read() == [signed(size).note for size in (1, 2, 3)]
+
+
+def test_what_was_posted_is_not_read_back():
+    assert sinks.parse("https://checkpoints.example.org/").read() == []
+
+
 def git(directory, *words):
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     done = subprocess.run(["git", "-C", directory, *words], capture_output=True, text=True, check=True, env=environment)

@@ -12,11 +12,11 @@ from django.db import connection, transaction
 
 from alarms.models import Alarm
 from audit import chain as chains
-from audit.models import Chain, CheckpointRun, Entry, Verification
+from audit.models import Chain, CheckpointRun, Entry, SignedChain, Verification
 from audit.note import Signer
 from audit.record import record_site
 from audit.signing import Notary, read_notes
-from audit.sinks import FileSink
+from audit.sinks import DirectorySink, FileSink
 from orders import intake, tasks, trail
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
 from tests.orders.conftest import SIGNER
@@ -74,6 +74,13 @@ def rewrite(from_seq=1, *, at=None, **replacements):
             head = hash_
         cursor.execute("UPDATE audit_chain SET head = %s WHERE name = %s", [head, CHAIN])
         cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+def forge(superuser):
+    """Change who did it in the record, and make the chain anew to fit."""
+    superuser("UPDATE orders_orderevent SET actor = 'user:mallory' WHERE actor = 'broker'")
+    rewrite(**{'"facts":{"actor":"broker"': '"facts":{"actor":"user:mallory"'})
+    assert Entry.objects.filter(chain=CHAIN, body__contains="user:mallory").exists()
 
 
 def test_what_nobody_touched_is_intact(house):
@@ -172,8 +179,8 @@ def test_the_newest_entries_are_gone(house, superuser):
     assert f"TRUNCATED: {CHAIN}: entries 6 to {size} are gone" in text
 
 
-def test_without_checkpoints_the_chain_s_own_row_tells_that_entries_are_gone(house, superuser, files):
-    (files / "checkpoints").unlink()
+def test_without_checkpoints_the_chain_s_own_row_tells_that_entries_are_gone(house, superuser, settings):
+    settings.AUDIT_SINKS = []
     superuser("DELETE FROM audit_entry WHERE chain = %s AND seq > 5", CHAIN)
 
     code, text = verify()
@@ -256,13 +263,115 @@ def test_what_was_restored_and_went_on_is_told_from_a_rewrite(house, superuser, 
     assert (code, "an earlier state was restored, or entries were deleted, and the chain went on" in text) == (4, True)
 
 
-def test_without_checkpoints_a_chain_made_anew_passes_and_that_is_said(house, superuser, files):
-    (files / "checkpoints").unlink()
-    rewrite()
+def test_with_no_sinks_a_chain_made_anew_passes_and_that_is_said(house, superuser, settings):
+    settings.AUDIT_SINKS = []
+    forge(superuser)
 
     code, text = verify()
 
     assert (code, "a chain that was made anew as a whole would not be noticed" in text) == (0, True)
+
+
+def test_checkpoints_that_are_gone_are_no_leave_to_pass(house, superuser, files):
+    (files / "checkpoints").rename(files / "aside")
+    forge(superuser)
+
+    code, text = verify()
+
+    assert code == 1
+    assert f"none of {CHAIN}, site by a key of {files / 'public_keys'} can be read from file:" in text
+    assert "give them with --checkpoint FILE" in text
+    assert not Verification.objects.exists()
+    assert verify(checkpoint=files / "aside")[0] == 3
+
+
+def test_checkpoints_of_one_chain_that_are_gone_are_missed(house, files):
+    kept = [each for each in read_notes(files / "checkpoints", [SIGNER.verifier]) if each.checkpoint.chain == "site"]
+    (files / "checkpoints").write_text("".join(f"{each.note}\n" for each in kept))
+
+    code, text = verify()
+
+    assert (code, f"none of {CHAIN} by a key of" in text) == (1, True)
+
+
+def test_what_was_posted_cannot_be_read_back_and_is_asked_for(house, files, settings):
+    settings.AUDIT_SINKS = ["https://checkpoints.example.org/"]
+
+    code, text = verify()
+
+    assert (code, "can be read from https://checkpoints.example.org/: give them with --checkpoint FILE" in text) == (
+        1,
+        True,
+    )
+    assert verify(checkpoint=files / "checkpoints")[0] == 0
+
+
+def test_before_the_first_round_there_is_nothing_to_miss(files, commit):
+    order_in("NEW")
+    commit()
+
+    code, text = verify()
+
+    assert (code, "without checkpoints" in text) == (0, True)
+
+
+def test_a_round_that_is_on_record_is_enough_to_miss_its_checkpoints(house, files):
+    SignedChain.objects.all().delete()
+    (files / "checkpoints").unlink()
+
+    assert verify()[0] == 1
+
+
+@pytest.fixture
+def kept(house, files):
+    """What was signed so far."""
+    return read_notes(files / "checkpoints", [SIGNER.verifier])
+
+
+@pytest.mark.parametrize("kind", ["directory", "git"])
+def test_checkpoints_are_read_back_from_every_kind_of_place(house, kept, superuser, files, settings, kind):
+    place = files / "kept"
+    if kind == "directory":
+        DirectorySink(place).keep(kept)
+    else:
+        FileSink(place / "checkpoints.txt").keep(kept)
+    settings.AUDIT_SINKS = [f"{kind}:{place}"]
+    assert "3 checkpoints fit: intact" in verify()[1]
+
+    forge(superuser)
+
+    assert verify()[0] == 3
+
+
+def test_a_note_that_is_being_written_is_left_for_the_next_time(house, kept, files):
+    DirectorySink(files / "kept").keep(kept)
+    (files / "kept" / "site" / f".{'0' * 12}-").write_text("half a")
+
+    assert "3 checkpoints fit" in verify(checkpoint=files / "kept")[1]
+
+
+@pytest.mark.parametrize("place", ["file", "directory", "git"])
+def test_a_place_that_cannot_be_read_is_said(house, files, settings, place):
+    (files / "taken").touch()
+    (files / "checkpoints.txt").mkdir()
+    settings.AUDIT_SINKS = {
+        "file": [f"file:{files}"],
+        "directory": [f"directory:{files / 'taken'}"],
+        "git": [f"git:{files}"],
+    }[place]
+
+    code, text = verify()
+
+    assert (code, str(files) in text, "irectory" in text) == (1, True, True)
+
+
+def test_a_sink_that_is_none_is_said(house, settings):
+    settings.AUDIT_SINKS = ["s3:bucket"]
+
+    assert verify() == (
+        1,
+        "'s3:bucket' is no place for checkpoints: file:PATH, directory:PATH, git:PATH or https://…",
+    )
 
 
 @pytest.mark.parametrize(
@@ -457,9 +566,9 @@ def test_an_execution_that_no_event_tells_of(house, superuser):
     assert "is in none of its events" in verify()[1]
 
 
-def test_what_the_trail_tells_of_since_an_update_is_opened_once(house, superuser, commit, files):
+def test_what_the_trail_tells_of_since_an_update_is_opened_once(house, superuser, commit, settings):
     """A trail from before answers and requests were in it."""
-    (files / "checkpoints").unlink()
+    settings.AUDIT_SINKS = []
     superuser("TRUNCATE audit_entry, audit_chain")
     for row in OrderEvent.objects.order_by("pk"):
         trail.append_events([row])
@@ -482,9 +591,9 @@ def test_what_the_trail_tells_of_since_an_update_is_opened_once(house, superuser
 
 
 @pytest.fixture
-def older_record(house, superuser, commit, files):
+def older_record(house, superuser, commit, settings):
     """A record that was there before the trail, and what came since."""
-    (files / "checkpoints").unlink()
+    settings.AUDIT_SINKS = []
     superuser("TRUNCATE audit_entry, audit_chain")
     trail.append_opening()
     advance(house, "STATUS_REPORTED", broker_status="PreSubmitted")
@@ -543,6 +652,17 @@ def test_the_nightly_verification_leaves_a_row(nightly, caplog):
     assert Verification.objects.get().verdict == "INTACT"
     assert "CRITICAL" not in [record.levelname for record in caplog.records]
     assert not Alarm.objects.exists()
+
+
+def test_a_night_without_checkpoints_raises_an_alarm(nightly):
+    order_in("NEW")
+    CheckpointRun.objects.create(at=datetime.now(UTC), chains=1, entries=1)
+
+    tasks.verify_audit()
+
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, "give them with --checkpoint FILE" in alarm.text) == ("VERIFICATION", True)
+    assert not Verification.objects.exists()
 
 
 def test_the_nightly_verification_raises_an_alarm(nightly, caplog):
