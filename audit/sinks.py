@@ -59,13 +59,10 @@ def parse(text: str) -> Sink:
 
 
 def at(path: Path) -> Sink:
-    """The sink that somebody means who names a path alone."""
-    try:
-        if (path / CHECKPOINTS).is_file():
-            return GitSink(path)
-        return DirectorySink(path) if path.is_dir() else FileSink(path)
-    except OSError:
-        return FileSink(path)  # which says why it cannot be read
+    """The sink that somebody means who names a path alone. Raises: OSError."""
+    if (path / CHECKPOINTS).is_file():
+        return GitSink(path)
+    return DirectorySink(path) if path.is_dir() else FileSink(path)
 
 
 @contextmanager

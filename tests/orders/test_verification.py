@@ -104,7 +104,7 @@ def test_a_part_is_intact(house, options):
 
 
 def test_since_leaves_out_what_was_before(house):
-    assert verify(since=datetime.now(UTC) + timedelta(hours=1))[1].startswith("0 entries")
+    assert "\n0 entries verified" in verify(since=datetime.now(UTC) + timedelta(hours=1))[1]
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,65 @@ def test_the_newest_entries_are_gone(house, superuser):
 
     assert code == 4
     assert f"TRUNCATED: {CHAIN}: entries 6 to {size} are gone" in text
+
+
+def test_an_order_is_compared_with_the_checkpoints_of_its_chain(house, superuser):
+    code, text = verify(order=house.pk)
+    assert (code, "1 checkpoints fit: intact" in text, f"{CHAIN}: signed up to entry" in text) == (0, True, True)
+
+    forge(superuser)
+    code, text = verify(order=house.pk)
+
+    assert code == 3
+    assert f"REWRITTEN: {CHAIN}: entries 1 to {Chain.objects.get(pk=CHAIN).size} are not those that" in text
+
+
+@pytest.mark.parametrize("step", [-1, 1])
+def test_an_entry_beside_those_of_an_order_is_missed(house, superuser, settings, step):
+    settings.AUDIT_SINKS = []  # the links alone
+    seqs = Entry.objects.filter(subject=f"order:{house.pk}", chain=CHAIN).values_list("seq", flat=True)
+    beside = min(seqs) - 1 if step < 0 else max(seqs) + 1
+    superuser("DELETE FROM audit_entry WHERE chain = %s AND seq = %s", CHAIN, beside)
+
+    code, text = verify(order=house.pk)
+
+    assert (code, f"REWRITTEN: at entry {beside} of {CHAIN}: it is gone, or" in text) == (3, True), text
+
+
+def test_an_order_without_any_entry_left_is_missed(house, superuser):
+    superuser("DELETE FROM audit_entry WHERE subject = %s", f"order:{house.pk}")
+
+    code, text = verify(order=house.pk)
+
+    assert (code, f"TRUNCATED: {CHAIN}: entries 1 to" in text) == (4, True), text
+
+
+def test_a_hash_that_is_none_is_no_traceback(house, superuser):
+    superuser("UPDATE audit_entry SET hash = 'hello' WHERE chain = %s AND seq = 1", CHAIN)
+
+    assert verify(order=house.pk)[0] == 3
+
+
+def test_since_compares_what_was_before_with_its_last_checkpoint(house, superuser):
+    since = datetime.now(UTC) + timedelta(hours=1)
+    code, text = verify(since=since)
+    assert (code, "2 checkpoints fit: intact" in text) == (0, True), text
+
+    forge(superuser)
+    code, text = verify(since=since)
+
+    assert (code, "they are not those that the checkpoint of" in text) == (3, True), text
+
+
+def test_since_misses_the_entry_that_was_signed_last(house, superuser, commit):
+    size = Chain.objects.get(pk=CHAIN).size
+    advance(house, "STATUS_REPORTED", broker_status="PreSubmitted")
+    commit()
+    superuser("DELETE FROM audit_entry WHERE chain = %s AND seq = %s", CHAIN, size)
+
+    code, text = verify(since=datetime.now(UTC) + timedelta(hours=1))
+
+    assert (code, f"REWRITTEN: {CHAIN}: entry {size} is gone, with which the checkpoint of" in text) == (3, True)
 
 
 def test_without_checkpoints_the_chain_s_own_row_tells_that_entries_are_gone(house, superuser, settings):
@@ -454,6 +513,20 @@ def test_a_checkpoint_file_of_somebody_else_is_not_believed(house, files):
 
     assert verify(checkpoint=path) == (1, f"{path} holds no checkpoint signed by a key of {files / 'public_keys'}")
     assert verify(checkpoint=files / "none") == (1, f"{files / 'none'} does not exist")
+
+
+def test_what_cannot_be_read_is_no_traceback(house, files):
+    (files / "empty").mkdir()
+    for options, words in (
+        ({"checkpoint": files / "empty"}, f"{files / 'empty'} holds no checkpoint signed by a key of"),
+        ({"checkpoint": files / ("x" * 300)}, "name too long"),
+        ({"public_keys": files}, "Is a directory"),
+        ({"checkpoint": files / "checkpoints", "public_keys": files}, "Is a directory"),
+        ({"public_keys": files / "none"}, "there are no public keys in"),
+    ):
+        code, text = verify(**options)
+
+        assert (code, words in text) == (1, True), text
 
 
 REFUSED, CANCELS, ANSWERED = "refusal <> ''", "cancels_id IS NOT NULL", "status_code = 500"

@@ -28,7 +28,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--account", default="", help="only the chain and the orders of this account")
-        parser.add_argument("--order", type=int, help="only the entries of this order, each by itself")
+        parser.add_argument("--order", type=int, help="only the entries of this order, and their neighbours")
         parser.add_argument("--since", type=moment, metavar="TIME", help="only what was recorded since then (UTC)")
         parser.add_argument(
             "--checkpoint",
