@@ -142,7 +142,9 @@ class Verifier:
         older = trail.opened()
         for kind, model in trail.MODELS.items():
             rows = _rows(model, self.scope.account).filter(pk__gt=older.get(kind, 0))
-            if rows.count() == self._found[kind]:
+            count = rows.count()
+            self.progress(f"{count:,} rows of kind {kind} counted")
+            if count == self._found[kind]:
                 continue
             entries = Entry.objects.filter(kind=kind, record=OuterRef("pk"))
             for row in rows.filter(~Exists(entries)).order_by("pk")[:LISTED_AT_MOST]:

@@ -18,6 +18,7 @@ from audit.record import record_site
 from audit.signing import Notary, read_notes
 from audit.sinks import DirectorySink, FileSink
 from orders import intake, tasks, trail
+from orders.management.commands import verify_audit
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
 from tests.orders.conftest import SIGNER
 from tests.orders.factories import ACCOUNT, CLIENT_ID, advance, asked, bracket, execute, external_order, order_in
@@ -101,6 +102,25 @@ def test_a_part_is_intact(house, options):
     if "order" in options:
         options = {"order": house.pk}
     assert verify(**options)[0] == 0
+
+
+def test_progress_is_told_while_it_runs(house, monkeypatch):
+    monkeypatch.setattr(verify_audit, "PROGRESS_SECONDS", 0)
+    err = StringIO()
+    call_command("verify_audit", stdout=StringIO(), stderr=err, no_color=True)
+
+    lines = err.getvalue().splitlines()
+    assert f"{Entry.objects.count()} entries, up to site {Chain.objects.get(pk='site').size} ..." in lines
+    assert f"{OrderEvent.objects.count()} rows of kind order event counted ..." in lines
+    assert sum("counted" in line for line in lines) == len(trail.MODELS)
+
+
+def test_no_progress_is_told_where_nobody_wants_to_hear_of_it(house, monkeypatch):
+    monkeypatch.setattr(verify_audit, "PROGRESS_SECONDS", 0)
+    err = StringIO()
+    call_command("verify_audit", stdout=StringIO(), stderr=err, verbosity=0)
+
+    assert err.getvalue() == ""
 
 
 def test_since_leaves_out_what_was_before(house):
