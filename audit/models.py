@@ -23,6 +23,9 @@ NO_TRUNCATE = pgtrigger.Trigger(
     level=pgtrigger.Statement,
     func="RAISE EXCEPTION 'the trail cannot be truncated';",
 )
+APPEND_ONLY = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete), NO_TRUNCATE]
+# Of what the notary writes again each round, and nobody has to take away.
+NO_DELETE = [pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete), NO_TRUNCATE]
 OPENING = "opening"  # the kind of the entries that hold a digest of what is older than the trail
 # What stands in an entry without quotes of its own must not need any.
 PLAIN = r"^[A-Za-z0-9 ._:/-]*$"
@@ -66,8 +69,7 @@ class Chain(models.Model):
 
     class Meta:
         triggers: ClassVar = [
-            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
-            NO_TRUNCATE,
+            *NO_DELETE,
             pgtrigger.Trigger(
                 name="grows_with_its_entry",
                 operation=pgtrigger.Update,
@@ -113,8 +115,7 @@ class Entry(models.Model):
             models.Index(fields=["kind"], condition=Q(kind="opening"), name="entries_that_open"),
         ]
         triggers: ClassVar = [
-            pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
-            NO_TRUNCATE,
+            *APPEND_ONLY,
             pgtrigger.Trigger(
                 name="continues_its_chain",
                 operation=pgtrigger.Insert,
@@ -144,6 +145,9 @@ class Verification(models.Model):
     verdict = models.CharField(max_length=20)
     findings = models.JSONField(default=list, help_text="the first things that are wrong, in words")
 
+    class Meta:
+        triggers: ClassVar = APPEND_ONLY
+
     def __str__(self) -> str:
         return f"{self.verdict} at {self.ended_at:%Y-%m-%d %H:%M}"
 
@@ -159,6 +163,9 @@ class SignedChain(models.Model):
     chain = models.CharField(max_length=60, primary_key=True)
     note = models.TextField()
 
+    class Meta:
+        triggers: ClassVar = NO_DELETE
+
     def __str__(self) -> str:
         return self.chain
 
@@ -171,6 +178,9 @@ class CheckpointRun(models.Model):
     chains = models.IntegerField()
     entries = models.BigIntegerField()
     problem = models.TextField(blank=True, help_text="why nothing was signed, or where it could not be kept")
+
+    class Meta:
+        triggers: ClassVar = NO_DELETE
 
     def __str__(self) -> str:
         return self.problem or f"{self.chains} chains at {self.at:%Y-%m-%d %H:%M}"

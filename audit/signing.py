@@ -8,16 +8,17 @@ Rules
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from audit import chain as chains
+from audit import keys
 from audit.merkle import Tree
 from audit.models import Chain, CheckpointRun, Entry, SignedChain
-from audit.note import BadNote, Checkpoint, Signer, Verifier, split
-from audit.sinks import Signed, Sink, SinkFailed
+from audit.note import BadNote, Checkpoint, Signer, Verifier
+from audit.sinks import FileSink, Signed, Sink, SinkFailed, at, parse
 
 log = logging.getLogger(__name__)
 
@@ -128,13 +129,60 @@ class Notary:
         return problems
 
 
+class NotRead(Exception):
+    """Checkpoints cannot be read where they should be; the text says what to do."""
+
+
+def read_back(path: Path | None, places: Sequence[str], public: Path) -> list[Signed]:
+    """The checkpoints that a published key signed: those of `path`, or else of the sinks, where there must be some of
+    each chain that was signed.
+
+    Raises: NotRead.
+    """
+    try:
+        return _read_path(path, public) if path else _read_sinks(places, public)
+    except (SinkFailed, keys.KeyRefused, OSError, ValueError) as error:
+        raise NotRead(str(error)) from error
+
+
+def _read_path(path: Path, public: Path) -> list[Signed]:
+    if not path.exists():
+        raise NotRead(f"{path} does not exist")
+    found = _believed(at(path).read(), keys.published(public), path)
+    if not found:
+        raise NotRead(f"{path} holds no checkpoint signed by a key of {public}")
+    return found
+
+
+def _read_sinks(places: Sequence[str], public: Path) -> list[Signed]:
+    # First of all: the notary keeps checkpoints before it writes here that it signed them.
+    signed = set(SignedChain.objects.values_list("chain", flat=True))
+    notes = {place: parse(place).read() for place in places}
+    if not places or not (signed or any(notes.values()) or CheckpointRun.objects.exists()):
+        return []
+    verifiers = keys.published(public)
+    found = [each for place in places for each in _believed(notes[place], verifiers, place)]
+    gone = signed - {each.checkpoint.chain for each in found}
+    if gone or not found:
+        of = f" of {', '.join(sorted(gone))}" if gone else ""
+        raise NotRead(
+            f"checkpoints were signed, and none{of} by a key of {public} can be read from {', '.join(places)}: give "
+            "them with --checkpoint FILE"
+        )
+    return found
+
+
 def read_notes(path: Path, verifiers: Sequence[Verifier]) -> list[Signed]:
     """The checkpoints of a file that one of these keys signed; what is none is passed over, and said."""
+    return _believed(FileSink(path).read(), verifiers, path)
+
+
+def _believed(notes: Iterable[str], verifiers: Sequence[Verifier], place: Path | str) -> list[Signed]:
     found = []
-    for note in split(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else []:
+    for note in notes:
         checkpoint = verified(note, verifiers)
         if checkpoint is None:
-            log.warning("%s: a note that begins with %r is not signed by a known key", path, note[:60])
+            log.warning("%s: a note that begins with %r is not signed by a known key", place, note[:60])
         else:
             found.append(Signed(checkpoint, note))
     return found

@@ -2,25 +2,29 @@
 
 Rules: a sink only ever adds, and says so when it could not. What it was given is on the disk, or taken by the other
 side, when `keep` returns. A sink is named by one text: `file:PATH`, `directory:PATH`, `git:PATH` or `https://…`.
+What is not there reads as no notes; what is there and cannot be read is said.
 """
 
 import os
+import re
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from audit.note import Checkpoint
+from audit.note import Checkpoint, split
 
 SECONDS = 10.0
 CHECKPOINTS = "checkpoints.txt"  # in a git work tree
+NOTE = re.compile(r"\d{12}-")  # begins the names of a directory's notes
 
 
 class SinkFailed(Exception):
-    """The checkpoints were not kept there."""
+    """The checkpoints were not kept there, or cannot be read there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class Signed:
 class Sink(Protocol):
     def keep(self, signed: Sequence[Signed]) -> None:
         """Raises: SinkFailed."""
+
+    def read(self) -> list[str]:
+        """All notes that are there, whoever signed them. Raises: SinkFailed."""
 
 
 def parse(text: str) -> Sink:
@@ -51,6 +58,22 @@ def parse(text: str) -> Sink:
     raise ValueError(f"{text!r} is no place for checkpoints: file:PATH, directory:PATH, git:PATH or https://…")
 
 
+def at(path: Path) -> Sink:
+    """The sink that somebody means who names a path alone. Raises: OSError."""
+    if (path / CHECKPOINTS).is_file():
+        return GitSink(path)
+    return DirectorySink(path) if path.is_dir() else FileSink(path)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses is a sink that failed."""
+    try:
+        yield
+    except OSError as error:
+        raise SinkFailed(f"{path}: {error.strerror}") from error
+
+
 @dataclass(frozen=True)
 class FileSink:
     """All notes one after the other, an empty line between them."""
@@ -58,14 +81,16 @@ class FileSink:
     path: Path
 
     def keep(self, signed: Sequence[Signed]) -> None:
-        try:
+        with _told(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("".join(f"{each.note}\n" for each in signed))
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
-            raise SinkFailed(f"{self.path}: {error.strerror}") from error
+
+    def read(self) -> list[str]:
+        with _told(self.path):
+            return split(self.path.read_text(encoding="utf-8", errors="replace")) if self.path.exists() else []
 
 
 @dataclass(frozen=True)
@@ -75,11 +100,16 @@ class DirectorySink:
     path: Path
 
     def keep(self, signed: Sequence[Signed]) -> None:
-        try:
+        with _told(self.path):
             for each in signed:
                 self._keep(each)
-        except OSError as error:
-            raise SinkFailed(f"{self.path}: {error.strerror}") from error
+
+    def read(self) -> list[str]:
+        with _told(self.path):
+            # Not by glob, which passes over a directory that it may not read.
+            chains = [path for path in sorted(self.path.iterdir()) if path.is_dir()] if self.path.exists() else []
+            paths = [path for chain in chains for path in sorted(chain.iterdir()) if NOTE.match(path.name)]
+            return [note for path in paths for note in FileSink(path).read()]
 
     def _keep(self, each: Signed) -> None:
         directory = self.path / each.checkpoint.chain.replace("/", "_")
@@ -109,6 +139,9 @@ class HttpSink:
         except (urllib.error.URLError, OSError) as error:
             raise SinkFailed(f"{self.url}: {error}") from error
 
+    def read(self) -> list[str]:
+        return []  # it takes, and is not asked
+
 
 @dataclass(frozen=True)
 class GitSink:
@@ -122,6 +155,9 @@ class GitSink:
         self._git("commit", "--quiet", "-m", f"Checkpoints of {signed[-1].checkpoint.time}", "--", CHECKPOINTS)
         if self._git("for-each-ref", "--format=%(upstream)", self._git("symbolic-ref", "HEAD")):
             self._git("push", "--quiet")
+
+    def read(self) -> list[str]:
+        return FileSink(self.path / CHECKPOINTS).read()
 
     def _git(self, *words: str) -> str:
         try:

@@ -18,9 +18,10 @@ from django.db.models import Max, Min
 from audit import chain as chains
 from audit.merkle import Tree
 from audit.models import Chain, Entry
-from audit.note import Checkpoint
+from audit.note import HASH, Checkpoint
 
 ENTRIES_AT_A_TIME = 2000
+HASHES_AT_A_TIME = 20_000
 LISTED_AT_MOST = 20
 
 
@@ -81,7 +82,10 @@ class ChainCheck:
         first = self._first()
         if first > 1:
             walker = self._standing_before(first)
-            waiting = [checkpoint for checkpoint in waiting if checkpoint.size >= first]
+            before = [checkpoint for checkpoint in waiting if checkpoint.size < first]
+            waiting = waiting[len(before) :]
+            if before and not self._fits_still(before[-1]):
+                return
         for batch in _batches(Entry.objects.filter(chain=self.name, seq__gte=first).order_by("seq")):
             right = []
             for entry in batch:
@@ -113,6 +117,15 @@ class ChainCheck:
     def _broken(self, entry: Entry, problem: str) -> None:
         about = f" ({entry.kind} of {entry.subject})" if entry.subject else f" ({entry.kind})"
         self.report.add(Verdict.REWRITTEN, f"{self.name}, entry {entry.seq}{about}: {problem}")
+
+    def _fits_still(self, checkpoint: Checkpoint) -> bool:
+        """Whether the entry that a checkpoint ends with is there as it was: of what it covers, nothing else is read."""
+        entry = Entry.objects.filter(chain=self.name, seq=checkpoint.size).first()
+        if entry is None:
+            words = f"entry {checkpoint.size} is gone, with which the checkpoint of {checkpoint.time} ended"
+            self.report.add(Verdict.REWRITTEN, f"{self.name}: {words}.")
+            return False
+        return self._fits(checkpoint, entry, None)
 
     def _fits(self, checkpoint: Checkpoint, entry: Entry, root: bytes | None) -> bool:
         if checkpoint.head == entry.hash and root in (None, checkpoint.root):
@@ -173,8 +186,12 @@ def by_chain(checkpoints: Iterable[Checkpoint]) -> dict[str, list[Checkpoint]]:
     return found
 
 
-def check_subject(subject: str, report: Report, look: Look) -> None:
-    """Each entry about one thing by itself, its text and hash. Whether one is missing only the whole chain tells."""
+def check_subject(subject: str, report: Report, look: Look) -> set[str]:
+    """Each entry about one thing: its text, its hash, its neighbours. Returns the chains that have some.
+
+    Whether one is missing only the whole chain tells (`check_signed`).
+    """
+    found = set()
     for batch in _batches(Entry.objects.filter(subject=subject).order_by("id")):
         right = []
         for entry in batch:
@@ -184,8 +201,51 @@ def check_subject(subject: str, report: Report, look: Look) -> None:
                 )
             else:
                 right.append(entry)
+        for words in unlinked(right):
+            report.add(Verdict.REWRITTEN, words)
+        found |= {entry.chain for entry in batch}
         report.entries += len(batch)
         look(right)
+    return found
+
+
+def check_signed(name: str, report: Report, checkpoints: Sequence[Checkpoint]) -> None:
+    """All hashes of a chain against its longest checkpoint. The texts they are of are not read."""
+    last = max(checkpoints, key=lambda checkpoint: checkpoint.size, default=None)
+    if last is None:
+        return
+    tree = Tree()
+    hashes = Entry.objects.filter(chain=name, seq__lte=last.size).order_by("seq").values_list("hash", flat=True)
+    for hash_ in hashes.iterator(chunk_size=HASHES_AT_A_TIME):
+        tree.append(bytes.fromhex(hash_) if HASH.fullmatch(hash_) else b"")  # what is none fits no root
+    if tree.root() == last.root:
+        report.checkpoints += 1
+        report.covered[name] = last
+        return
+    report.add(
+        Verdict.TRUNCATED if tree.size < last.size else Verdict.REWRITTEN,
+        f"{name}: entries 1 to {last.size} are not those that the checkpoint of {last.time} was signed over. Which of "
+        f"them, only a verification of the whole chain says.",
+    )
+
+
+def unlinked(entries: Sequence[Entry]) -> Iterator[str]:
+    """Where these entries and their neighbours in the chains do not name each other."""
+    by_chain: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_chain[entry.chain].append(entry)
+    for name, own in by_chain.items():
+        beside = {seq + step for seq in (entry.seq for entry in own) for step in (-1, 1)}
+        rows = Entry.objects.filter(chain=name, seq__in=beside).values_list("seq", "prev", "hash")
+        known = {seq: (prev, hash_) for seq, prev, hash_ in rows}
+        end = Chain.objects.filter(pk=name).values_list("size", "head").first()
+        for entry in own:
+            _, before = known.get(entry.seq - 1, ("", chains.NOTHING_BEFORE if entry.seq == 1 else ""))
+            after, _ = known.get(entry.seq + 1, (entry.hash if end == (entry.seq, entry.hash) else "", ""))
+            if before != entry.prev:
+                yield f"at entry {entry.seq - 1} of {name}: it is gone, or not the one that entry {entry.seq} names"
+            if after != entry.hash:
+                yield f"at entry {entry.seq + 1} of {name}: it is gone, or does not name entry {entry.seq}"
 
 
 def unlike_its_hash(entry: Entry) -> str:

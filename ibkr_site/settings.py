@@ -120,6 +120,8 @@ AUDIT_DIR = Path(DATA_DIR, env("AUDIT_DIR", default="audit"))
 AUDIT_KEY_FILE = AUDIT_DIR / "key"
 AUDIT_PUBLIC_KEYS = Path(env("AUDIT_PUBLIC_KEYS", default=AUDIT_DIR / "public_keys"))
 AUDIT_SINKS = env.list("AUDIT_SINKS", default=[f"file:{AUDIT_DIR / 'checkpoints'}"])
+if AUDIT_SINKS == ["none"]:  # an empty variable counts as not set
+    AUDIT_SINKS = []
 AUDIT_SECONDS = env.float("AUDIT_SECONDS", default=60.0)
 
 # --- Alarms --------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from accounts.limits import losses
 from accounts.models import GatewaySession
 from alarms import delivery, register
 from alarms.vocabulary import AlarmKind
-from audit.models import CheckpointRun, Verification
+from audit.models import CheckpointRun, Entry, Verification
 from audit.signing import NOT_SIGNED
 from audit.verification import Verdict
 from database import clock
@@ -41,6 +41,9 @@ LOOK_SECONDS = 2.0
 GRACE_SECONDS = 60.0
 CHECKPOINT_ROUNDS = 5  # so many that did not come are no delay any more
 SIGNED = "checkpoints"
+VERIFIED_WITHIN = timedelta(hours=26)  # a night's run may take two
+OVERDUE = "verification overdue"
+TO_DO_WHEN_LATE = "Run manage.py verify_audit by hand, and look in the worker's log why the night's run did not end."
 PLANNED = "the gateway is away by plan now"
 OVER = {
     Finding.IN_ORDER: "orders can be sent again",
@@ -93,6 +96,7 @@ def look(*, settled: bool = True) -> None:
 
 def _look_at_trail() -> None:
     whole = Verification.objects.filter(scope="").order_by("-ended_at").first()
+    _look_at_age(whole)
     if whole is None:
         return
     # One that looked at a part can find what is wrong, and cannot say that all is right.
@@ -100,6 +104,22 @@ def _look_at_trail() -> None:
     latest = wrong.order_by("-ended_at").first()
     found = {} if latest is None else {VERIFIED: latest.words}
     register.keep(AlarmKind.TRAIL, found, of={VERIFIED}, over="the whole trail was verified and is intact")
+
+
+def _look_at_age(whole: Verification | None) -> None:
+    """Whether the whole trail was verified of late: a night's run that never began cannot say so."""
+    first = None if whole is not None else Entry.objects.order_by("pk").values_list("recorded_at", flat=True).first()
+    since = whole.ended_at if whole is not None else first
+    late = {}
+    if since is not None and clock.database_now() - since > VERIFIED_WITHIN:
+        what = (
+            "the whole trail was verified last" if whole is not None else "the whole trail was never verified; it began"
+        )
+        late = {OVERDUE: f"{what} at {since:%Y-%m-%d %H:%M} UTC"}
+    # Another subject than the task's: that one says that it could not look, and is over when it can.
+    register.keep(
+        AlarmKind.VERIFICATION, late, of={OVERDUE}, what_to_do=TO_DO_WHEN_LATE, over="the whole trail was verified"
+    )
 
 
 def _look_at_checkpoints(*, settled: bool) -> None:

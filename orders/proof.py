@@ -7,7 +7,6 @@ Rules
    still that one. Without the public keys nothing is called signed.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +14,10 @@ from django.conf import settings
 
 from audit import chain as chains
 from audit import keys
-from audit.models import Chain, Entry, SignedChain
+from audit.models import Entry, SignedChain
 from audit.note import Checkpoint
 from audit.signing import verified
-from audit.verification import unlike_its_hash
+from audit.verification import unlike_its_hash, unlinked
 from orders import refold, trail
 from orders.models import Order
 from orders.verification import compare
@@ -79,7 +78,7 @@ def _problems(order: Order, entries: Sequence[Entry], checkpoints: Mapping[str, 
         if problem := unlike_its_hash(entry):
             yield f"at entry {entry.seq} of {entry.chain} ({entry.kind}): {problem}"
             return  # what it says cannot be compared
-    yield from _unlinked(entries)
+    yield from unlinked(entries)
     for name, checkpoint in checkpoints.items():
         if not Entry.objects.filter(chain=name, seq=checkpoint.size, hash=checkpoint.head).exists():
             yield f"at entry {checkpoint.size} of {name}: it is not the one that was signed at {checkpoint.time}"
@@ -87,24 +86,6 @@ def _problems(order: Order, entries: Sequence[Entry], checkpoints: Mapping[str, 
         what = "its row is gone from the record" if now is None else "the record says something else now"
         yield f"at entry {entry.seq} of {entry.chain} ({entry.kind}): {what}"
     yield from _events_without_entries(order, entries)
-
-
-def _unlinked(entries: Sequence[Entry]) -> Iterator[str]:
-    by_chain: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        by_chain[entry.chain].append(entry)
-    for name, own in by_chain.items():
-        beside = {seq + step for seq in (entry.seq for entry in own) for step in (-1, 1)}
-        rows = Entry.objects.filter(chain=name, seq__in=beside).values_list("seq", "prev", "hash")
-        known = {seq: (prev, hash_) for seq, prev, hash_ in rows}
-        end = Chain.objects.filter(pk=name).values_list("size", "head").first()
-        for entry in own:
-            _, before = known.get(entry.seq - 1, ("", chains.NOTHING_BEFORE if entry.seq == 1 else ""))
-            after, _ = known.get(entry.seq + 1, (entry.hash if end == (entry.seq, entry.hash) else "", ""))
-            if before != entry.prev:
-                yield f"at entry {entry.seq - 1} of {name}: it is gone, or not the one that entry {entry.seq} names"
-            if after != entry.hash:
-                yield f"at entry {entry.seq + 1} of {name}: it is gone, or does not name entry {entry.seq}"
 
 
 def _events_without_entries(order: Order, entries: Sequence[Entry]) -> Iterator[str]:

@@ -10,7 +10,7 @@ Rules
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,17 @@ from audit import canonical
 from audit import chain as chains
 from audit.models import OPENING, Entry
 from audit.note import Checkpoint
-from audit.verification import LISTED_AT_MOST, ChainCheck, Report, Verdict, by_chain, check_subject, facts_of, names
+from audit.verification import (
+    LISTED_AT_MOST,
+    ChainCheck,
+    Report,
+    Verdict,
+    by_chain,
+    check_signed,
+    check_subject,
+    facts_of,
+    names,
+)
 from orders import refold, trail
 from orders.models import Execution, Order, OrderEvent, OrderRequest, RequestAnswer
 from orders.trade_check import ORDERS_AT_A_TIME, TradeCheck
@@ -73,13 +83,20 @@ class Verifier:
         return self.report
 
     def _check_entries(self) -> None:
-        if self.scope.order is not None:
-            check_subject(trail.subject(self.scope.order), self.report, self._compare)
-            return
         checkpoints = by_chain(self.checkpoints)
+        if self.scope.order is not None:
+            self._check_entries_of(self.scope.order, checkpoints)
+            return
         every = [chains.of_account(self.scope.account)] if self.scope.account else names(self.checkpoints)
         for name in every:
             ChainCheck(name, self.report, self._compare, checkpoints.get(name, ()), self.scope.since).run()
+
+    def _check_entries_of(self, order_pk: int, checkpoints: Mapping[str, Sequence[Checkpoint]]) -> None:
+        found = check_subject(trail.subject(order_pk), self.report, self._compare)
+        # The chain in which they should be, too: there may be none left.
+        accounts = Order.objects.filter(pk=order_pk).values_list("account_id", flat=True)
+        for name in sorted(found | {chains.of_account(account) for account in accounts}):
+            check_signed(name, self.report, checkpoints.get(name, ()))
 
     def _compare(self, batch: Sequence[Entry]) -> None:
         """Entries that are right with the rows they tell of."""
@@ -125,7 +142,9 @@ class Verifier:
         older = trail.opened()
         for kind, model in trail.MODELS.items():
             rows = _rows(model, self.scope.account).filter(pk__gt=older.get(kind, 0))
-            if rows.count() == self._found[kind]:
+            count = rows.count()
+            self.progress(f"{count:,} rows of kind {kind} counted")
+            if count == self._found[kind]:
                 continue
             entries = Entry.objects.filter(kind=kind, record=OuterRef("pk"))
             for row in rows.filter(~Exists(entries)).order_by("pk")[:LISTED_AT_MOST]:

@@ -14,8 +14,8 @@ from audit import verify
 from audit.models import Draft, Entry
 from audit.note import Signer
 from audit.record import append, record_site
-from audit.signing import Notary
-from audit.sinks import FileSink
+from audit.signing import Notary, read_notes
+from audit.sinks import DirectorySink, FileSink
 
 pytestmark = pytest.mark.django_db
 SIGNER = Signer("test/orders", bytes(range(32)))
@@ -200,6 +200,33 @@ def test_a_bundle_signed_by_a_forger_s_key_is_found_by_the_key_one_was_given(tra
     assert stranger(tmp_path / "bundle").returncode == 0
     done = stranger(tmp_path / "bundle", "--key", str(SIGNER.verifier))
     assert (done.returncode, "by another key than" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("kind", ["directory", "git"])
+def test_checkpoints_come_from_every_kind_of_place(trail, tmp_path, settings, kind):
+    signed = read_notes(tmp_path / "checkpoints", [SIGNER.verifier])
+    place = tmp_path / "kept"
+    if kind == "directory":
+        DirectorySink(place).keep(signed)
+    else:
+        FileSink(place / "checkpoints.txt").keep(signed)
+    settings.AUDIT_SINKS = [f"{kind}:{place}"]
+    export(tmp_path / "of the sink", order=1)
+    settings.AUDIT_SINKS = []
+    export(tmp_path / "of the path", order=1, checkpoint=place)
+
+    assert len(lines_of(tmp_path / "of the sink", "proofs.jsonl")) == 5
+    assert len(lines_of(tmp_path / "of the path", "proofs.jsonl")) == 5
+
+
+def test_nothing_is_exported_whose_checkpoints_are_gone(trail, tmp_path):
+    (tmp_path / "checkpoints").unlink()
+
+    with pytest.raises(CommandError, match="give them with --checkpoint FILE"):
+        export(tmp_path / "bundle")
+
+    assert not (tmp_path / "bundle").exists()
+    assert not Draft.objects.exists()
 
 
 def test_what_is_no_bundle(tmp_path, stranger):

@@ -1,17 +1,35 @@
 """The application's own role, against the database itself."""
 
+from datetime import UTC, datetime
+
 import psycopg
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 
 from audit import roles
-from audit.models import Chain, Entry
+from audit.models import Chain, CheckpointRun, Entry, SignedChain, Verification
+from orders.breaks.models import Break
 from orders.models import Order, OrderEvent
 from orders.waiting import listening_parameters
 
 PASSWORD = "not a secret"
 TRAIL = ["audit_entry", "audit_chain", "orders_orderevent", "orders_execution", "orders_commission"]
+
+RECORD = [  # nothing of it is ever changed
+    "orders_orderrequest",
+    "orders_requestanswer",
+    "orders_breakevent",
+    "orders_positionanchor",
+    "orders_anchoredholding",
+    "accounts_halt",
+    "accounts_resumption",
+    "accounts_haltedorder",
+    "accounts_limitversion",
+    "alarms_alarmevent",
+    "audit_verification",
+]
+STANDING = ["orders_order", "orders_break", "alarms_alarm", "audit_signedchain", "audit_checkpointrun"]  # as it is now
 
 
 @pytest.fixture
@@ -51,8 +69,9 @@ def test_it_can_add_to_the_trail(application):
         *((table, "DROP TABLE {} CASCADE") for table in TRAIL),
         ("audit_chain", "INSERT INTO {} (name, size, head) VALUES ('site', 0, '')"),
         ("audit_entry", "INSERT INTO {} SELECT * FROM audit_entry"),
-        ("orders_order", "DELETE FROM {}"),
-        ("orders_order", "TRUNCATE {} CASCADE"),
+        *((table, "UPDATE {} SET id = id") for table in RECORD),
+        *((table, "DELETE FROM {}") for table in [*RECORD, *STANDING]),
+        *((table, "TRUNCATE {} CASCADE") for table in [*RECORD, *STANDING]),
         ("audit_draft", "UPDATE {} SET kind = ''"),
         ("audit_draft", "DELETE FROM {}"),
     ],
@@ -66,6 +85,19 @@ def test_it_cannot_change_what_is_there(application, table, change):
     assert Entry.objects.count() == 1
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", ["UPDATE {} SET verdict = 'INTACT'", "DELETE FROM {}", "TRUNCATE {}"])
+def test_nor_does_the_owner_change_what_a_verification_found(change):
+    at = datetime(2024, 1, 15, tzinfo=UTC)
+    Verification.objects.create(began_at=at, ended_at=at, entries=1, verdict="REWRITTEN")
+
+    with pytest.raises(DatabaseError, match="Cannot update or delete|cannot be truncated"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(change.format("audit_verification"))
+
+    assert Verification.objects.get().verdict == "REWRITTEN"
+
+
 @pytest.mark.parametrize(
     "statement",
     ["SET session_replication_role = replica", "CREATE TABLE mine (id int)", "CREATE ROLE another SUPERUSER"],
@@ -77,5 +109,7 @@ def test_it_cannot_get_past_the_triggers(application, statement):
 
 def test_rights_follow_from_the_triggers():
     assert roles.rights(OrderEvent) == ["SELECT", "INSERT"]
-    assert roles.rights(Order) == ["SELECT", "INSERT", "UPDATE"]
+    assert roles.rights(Verification) == ["SELECT", "INSERT"]
+    for model in (Order, Break, SignedChain, CheckpointRun):
+        assert roles.rights(model) == ["SELECT", "INSERT", "UPDATE"]
     assert roles.rights(User) == ["SELECT", "INSERT", "UPDATE", "DELETE"]

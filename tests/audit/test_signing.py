@@ -13,7 +13,7 @@ from io import StringIO
 import pytest
 from django.conf import settings as site
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 
 from audit import keys, sinks
 from audit.models import CheckpointRun, Entry
@@ -65,6 +65,47 @@ def test_a_key_is_made_shown_and_rotated(places, committed):
     kinds = Entry.objects.order_by("chain", "seq").values_list("kind", flat=True)
     assert list(kinds) == ["checkpoint key created", "checkpoint key rotated"]
     assert str(old) not in "".join(Entry.objects.values_list("body", flat=True))
+
+
+@pytest.fixture
+def without_database():
+    """Refuses every statement, as a database that is away does."""
+
+    def refuse(*_):
+        raise OperationalError("the server is away")
+
+    return lambda: connection.execute_wrapper(refuse)
+
+
+@pytest.mark.django_db
+def test_no_key_is_made_or_rotated_that_the_trail_does_not_tell_of(places, without_database):
+    with without_database(), pytest.raises(OperationalError):
+        run("audit_key", "create")
+    assert not places.AUDIT_KEY_FILE.exists()
+
+    run("audit_key", "create")
+    key, public = places.AUDIT_KEY_FILE.read_text(), places.AUDIT_PUBLIC_KEYS.read_text()
+    with without_database(), pytest.raises(OperationalError):
+        run("audit_key", "rotate")
+
+    assert (places.AUDIT_KEY_FILE.read_text(), places.AUDIT_PUBLIC_KEYS.read_text()) == (key, public)
+
+
+@pytest.mark.django_db
+def test_checkpoints_of_before_a_rotation_are_verified_afterwards(places, committed):
+    run("checkpoint", create_key=True)
+    committed()
+    run("checkpoint")
+    before = keys.load(places.AUDIT_KEY_FILE).verifier
+    run("audit_key", "rotate")
+    committed()
+
+    assert "1 checkpoints fit: intact" in run("verify_audit", public_keys=places.AUDIT_PUBLIC_KEYS)
+    run("checkpoint")  # continues what the old key signed
+    assert "2 checkpoints fit: intact" in run("verify_audit", public_keys=places.AUDIT_PUBLIC_KEYS)
+    assert CheckpointRun.objects.get().problem == ""
+    places.AUDIT_PUBLIC_KEYS.write_text(f"{before}\n")
+    assert "1 checkpoints fit: intact" in run("verify_audit", public_keys=places.AUDIT_PUBLIC_KEYS)
 
 
 @pytest.mark.django_db
@@ -131,6 +172,22 @@ def test_a_directory_has_a_file_per_note(tmp_path):
     names = ["000000000001-2024-01-15T143025.123456Z", "000000000020-2024-01-15T143025.123456Z"]
     assert sorted(path.name for path in (tmp_path / "account:DU1").iterdir()) == names
     assert (tmp_path / "account:DU1" / names[0]).read_text() == signed(1).note
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "git"])
+def test_what_was_kept_is_read_back(work_tree, kind):
+    path = {"file": work_tree.parent / "checkpoints", "directory": work_tree.parent / "kept", "git": work_tree}[kind]
+    sink = sinks.parse(f"{kind}:{path}")
+    before = sink.read()
+    sink.keep([signed(1), signed(2)])
+    sink.keep([signed(3)])
+
+    assert before == []
+    assert sink.read() == sinks.at(path).read() == [signed(size).note for size in (1, 2, 3)]
+
+
+def test_what_was_posted_is_not_read_back():
+    assert sinks.parse("https://checkpoints.example.org/").read() == []
 
 
 def git(directory, *words):

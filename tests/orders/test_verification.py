@@ -16,8 +16,9 @@ from audit.models import Chain, CheckpointRun, Entry, Verification
 from audit.note import Signer
 from audit.record import record_site
 from audit.signing import Notary, read_notes
-from audit.sinks import FileSink
+from audit.sinks import DirectorySink, FileSink
 from orders import intake, tasks, trail
+from orders.management.commands import verify_audit
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
 from tests.orders.conftest import SIGNER
 from tests.orders.factories import ACCOUNT, CLIENT_ID, advance, asked, bracket, execute, external_order, order_in
@@ -76,6 +77,13 @@ def rewrite(from_seq=1, *, at=None, **replacements):
         cursor.execute("SET LOCAL session_replication_role = origin")
 
 
+def forge(superuser):
+    """Change who did it in the record, and make the chain anew to fit."""
+    superuser("UPDATE orders_orderevent SET actor = 'user:mallory' WHERE actor = 'broker'")
+    rewrite(**{'"facts":{"actor":"broker"': '"facts":{"actor":"user:mallory"'})
+    assert Entry.objects.filter(chain=CHAIN, body__contains="user:mallory").exists()
+
+
 def test_what_nobody_touched_is_intact(house):
     code, text = verify()
 
@@ -96,8 +104,27 @@ def test_a_part_is_intact(house, options):
     assert verify(**options)[0] == 0
 
 
+def test_progress_is_told_while_it_runs(house, monkeypatch):
+    monkeypatch.setattr(verify_audit, "PROGRESS_SECONDS", 0)
+    err = StringIO()
+    call_command("verify_audit", stdout=StringIO(), stderr=err, no_color=True)
+
+    lines = err.getvalue().splitlines()
+    assert f"{Entry.objects.count()} entries, up to site {Chain.objects.get(pk='site').size} ..." in lines
+    assert f"{OrderEvent.objects.count()} rows of kind order event counted ..." in lines
+    assert sum("counted" in line for line in lines) == len(trail.MODELS)
+
+
+def test_no_progress_is_told_where_nobody_wants_to_hear_of_it(house, monkeypatch):
+    monkeypatch.setattr(verify_audit, "PROGRESS_SECONDS", 0)
+    err = StringIO()
+    call_command("verify_audit", stdout=StringIO(), stderr=err, verbosity=0)
+
+    assert err.getvalue() == ""
+
+
 def test_since_leaves_out_what_was_before(house):
-    assert verify(since=datetime.now(UTC) + timedelta(hours=1))[1].startswith("0 entries")
+    assert "\n0 entries verified" in verify(since=datetime.now(UTC) + timedelta(hours=1))[1]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +199,67 @@ def test_the_newest_entries_are_gone(house, superuser):
     assert f"TRUNCATED: {CHAIN}: entries 6 to {size} are gone" in text
 
 
-def test_without_checkpoints_the_chain_s_own_row_tells_that_entries_are_gone(house, superuser, files):
-    (files / "checkpoints").unlink()
+def test_an_order_is_compared_with_the_checkpoints_of_its_chain(house, superuser):
+    code, text = verify(order=house.pk)
+    assert (code, "1 checkpoints fit: intact" in text, f"{CHAIN}: signed up to entry" in text) == (0, True, True)
+
+    forge(superuser)
+    code, text = verify(order=house.pk)
+
+    assert code == 3
+    assert f"REWRITTEN: {CHAIN}: entries 1 to {Chain.objects.get(pk=CHAIN).size} are not those that" in text
+
+
+@pytest.mark.parametrize("step", [-1, 1])
+def test_an_entry_beside_those_of_an_order_is_missed(house, superuser, settings, step):
+    settings.AUDIT_SINKS = []  # the links alone
+    seqs = Entry.objects.filter(subject=f"order:{house.pk}", chain=CHAIN).values_list("seq", flat=True)
+    beside = min(seqs) - 1 if step < 0 else max(seqs) + 1
+    superuser("DELETE FROM audit_entry WHERE chain = %s AND seq = %s", CHAIN, beside)
+
+    code, text = verify(order=house.pk)
+
+    assert (code, f"REWRITTEN: at entry {beside} of {CHAIN}: it is gone, or" in text) == (3, True), text
+
+
+def test_an_order_without_any_entry_left_is_missed(house, superuser):
+    superuser("DELETE FROM audit_entry WHERE subject = %s", f"order:{house.pk}")
+
+    code, text = verify(order=house.pk)
+
+    assert (code, f"TRUNCATED: {CHAIN}: entries 1 to" in text) == (4, True), text
+
+
+def test_a_hash_that_is_none_is_no_traceback(house, superuser):
+    superuser("UPDATE audit_entry SET hash = 'hello' WHERE chain = %s AND seq = 1", CHAIN)
+
+    assert verify(order=house.pk)[0] == 3
+
+
+def test_since_compares_what_was_before_with_its_last_checkpoint(house, superuser):
+    since = datetime.now(UTC) + timedelta(hours=1)
+    code, text = verify(since=since)
+    assert (code, "2 checkpoints fit: intact" in text) == (0, True), text
+
+    forge(superuser)
+    code, text = verify(since=since)
+
+    assert (code, "they are not those that the checkpoint of" in text) == (3, True), text
+
+
+def test_since_misses_the_entry_that_was_signed_last(house, superuser, commit):
+    size = Chain.objects.get(pk=CHAIN).size
+    advance(house, "STATUS_REPORTED", broker_status="PreSubmitted")
+    commit()
+    superuser("DELETE FROM audit_entry WHERE chain = %s AND seq = %s", CHAIN, size)
+
+    code, text = verify(since=datetime.now(UTC) + timedelta(hours=1))
+
+    assert (code, f"REWRITTEN: {CHAIN}: entry {size} is gone, with which the checkpoint of" in text) == (3, True)
+
+
+def test_without_checkpoints_the_chain_s_own_row_tells_that_entries_are_gone(house, superuser, settings):
+    settings.AUDIT_SINKS = []
     superuser("DELETE FROM audit_entry WHERE chain = %s AND seq > 5", CHAIN)
 
     code, text = verify()
@@ -256,13 +342,115 @@ def test_what_was_restored_and_went_on_is_told_from_a_rewrite(house, superuser, 
     assert (code, "an earlier state was restored, or entries were deleted, and the chain went on" in text) == (4, True)
 
 
-def test_without_checkpoints_a_chain_made_anew_passes_and_that_is_said(house, superuser, files):
-    (files / "checkpoints").unlink()
-    rewrite()
+def test_with_no_sinks_a_chain_made_anew_passes_and_that_is_said(house, superuser, settings):
+    settings.AUDIT_SINKS = []
+    forge(superuser)
 
     code, text = verify()
 
     assert (code, "a chain that was made anew as a whole would not be noticed" in text) == (0, True)
+
+
+def test_checkpoints_that_are_gone_are_no_leave_to_pass(house, superuser, files):
+    (files / "checkpoints").rename(files / "aside")
+    forge(superuser)
+
+    code, text = verify()
+
+    assert code == 1
+    assert f"none of {CHAIN}, site by a key of {files / 'public_keys'} can be read from file:" in text
+    assert "give them with --checkpoint FILE" in text
+    assert not Verification.objects.exists()
+    assert verify(checkpoint=files / "aside")[0] == 3
+
+
+def test_checkpoints_of_one_chain_that_are_gone_are_missed(house, files):
+    kept = [each for each in read_notes(files / "checkpoints", [SIGNER.verifier]) if each.checkpoint.chain == "site"]
+    (files / "checkpoints").write_text("".join(f"{each.note}\n" for each in kept))
+
+    code, text = verify()
+
+    assert (code, f"none of {CHAIN} by a key of" in text) == (1, True)
+
+
+def test_what_was_posted_cannot_be_read_back_and_is_asked_for(house, files, settings):
+    settings.AUDIT_SINKS = ["https://checkpoints.example.org/"]
+
+    code, text = verify()
+
+    assert (code, "can be read from https://checkpoints.example.org/: give them with --checkpoint FILE" in text) == (
+        1,
+        True,
+    )
+    assert verify(checkpoint=files / "checkpoints")[0] == 0
+
+
+def test_before_the_first_round_there_is_nothing_to_miss(files, commit):
+    order_in("NEW")
+    commit()
+
+    code, text = verify()
+
+    assert (code, "without checkpoints" in text) == (0, True)
+
+
+def test_a_round_that_is_on_record_is_enough_to_miss_its_checkpoints(house, superuser, files):
+    superuser("DELETE FROM audit_signedchain")
+    (files / "checkpoints").unlink()
+
+    assert verify()[0] == 1
+
+
+@pytest.fixture
+def kept(house, files):
+    """What was signed so far."""
+    return read_notes(files / "checkpoints", [SIGNER.verifier])
+
+
+@pytest.mark.parametrize("kind", ["directory", "git"])
+def test_checkpoints_are_read_back_from_every_kind_of_place(house, kept, superuser, files, settings, kind):
+    place = files / "kept"
+    if kind == "directory":
+        DirectorySink(place).keep(kept)
+    else:
+        FileSink(place / "checkpoints.txt").keep(kept)
+    settings.AUDIT_SINKS = [f"{kind}:{place}"]
+    assert "3 checkpoints fit: intact" in verify()[1]
+
+    forge(superuser)
+
+    assert verify()[0] == 3
+
+
+def test_a_note_that_is_being_written_is_left_for_the_next_time(house, kept, files):
+    DirectorySink(files / "kept").keep(kept)
+    (files / "kept" / "site" / f".{'0' * 12}-").write_text("half a")
+
+    assert "3 checkpoints fit" in verify(checkpoint=files / "kept")[1]
+
+
+@pytest.mark.parametrize("place", ["file", "directory", "git"])
+def test_a_place_that_cannot_be_read_is_said(house, files, settings, place):
+    (files / "taken").touch()
+    (files / "checkpoints.txt").mkdir()
+    settings.AUDIT_SINKS = {
+        "file": [f"file:{files}"],
+        "directory": [f"directory:{files / 'taken'}"],
+        "git": [f"git:{files}"],
+    }[place]
+
+    code, text = verify()
+
+    assert (code, str(files) in text, "irectory" in text) == (1, True, True)
+
+
+def test_a_sink_that_is_none_is_said(house, settings):
+    settings.AUDIT_SINKS = ["s3:bucket"]
+
+    assert verify() == (
+        1,
+        "'s3:bucket' is no place for checkpoints: file:PATH, directory:PATH, git:PATH or https://…",
+    )
 
 
 @pytest.mark.parametrize(
@@ -345,6 +533,20 @@ def test_a_checkpoint_file_of_somebody_else_is_not_believed(house, files):
 
     assert verify(checkpoint=path) == (1, f"{path} holds no checkpoint signed by a key of {files / 'public_keys'}")
     assert verify(checkpoint=files / "none") == (1, f"{files / 'none'} does not exist")
+
+
+def test_what_cannot_be_read_is_no_traceback(house, files):
+    (files / "empty").mkdir()
+    for options, words in (
+        ({"checkpoint": files / "empty"}, f"{files / 'empty'} holds no checkpoint signed by a key of"),
+        ({"checkpoint": files / ("x" * 300)}, "name too long"),
+        ({"public_keys": files}, "Is a directory"),
+        ({"checkpoint": files / "checkpoints", "public_keys": files}, "Is a directory"),
+        ({"public_keys": files / "none"}, "there are no public keys in"),
+    ):
+        code, text = verify(**options)
+
+        assert (code, words in text) == (1, True), text
 
 
 REFUSED, CANCELS, ANSWERED = "refusal <> ''", "cancels_id IS NOT NULL", "status_code = 500"
@@ -457,9 +659,9 @@ def test_an_execution_that_no_event_tells_of(house, superuser):
     assert "is in none of its events" in verify()[1]
 
 
-def test_what_the_trail_tells_of_since_an_update_is_opened_once(house, superuser, commit, files):
+def test_what_the_trail_tells_of_since_an_update_is_opened_once(house, superuser, commit, settings):
     """A trail from before answers and requests were in it."""
-    (files / "checkpoints").unlink()
+    settings.AUDIT_SINKS = []
     superuser("TRUNCATE audit_entry, audit_chain")
     for row in OrderEvent.objects.order_by("pk"):
         trail.append_events([row])
@@ -482,9 +684,9 @@ def test_what_the_trail_tells_of_since_an_update_is_opened_once(house, superuser
 
 
 @pytest.fixture
-def older_record(house, superuser, commit, files):
+def older_record(house, superuser, commit, settings):
     """A record that was there before the trail, and what came since."""
-    (files / "checkpoints").unlink()
+    settings.AUDIT_SINKS = []
     superuser("TRUNCATE audit_entry, audit_chain")
     trail.append_opening()
     advance(house, "STATUS_REPORTED", broker_status="PreSubmitted")
@@ -543,6 +745,17 @@ def test_the_nightly_verification_leaves_a_row(nightly, caplog):
     assert Verification.objects.get().verdict == "INTACT"
     assert "CRITICAL" not in [record.levelname for record in caplog.records]
     assert not Alarm.objects.exists()
+
+
+def test_a_night_without_checkpoints_raises_an_alarm(nightly):
+    order_in("NEW")
+    CheckpointRun.objects.create(at=datetime.now(UTC), chains=1, entries=1)
+
+    tasks.verify_audit()
+
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, "give them with --checkpoint FILE" in alarm.text) == ("VERIFICATION", True)
+    assert not Verification.objects.exists()
 
 
 def test_the_nightly_verification_raises_an_alarm(nightly, caplog):

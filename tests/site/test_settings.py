@@ -57,6 +57,11 @@ def test_paper_on_loopback_is_what_nothing_set_means(tmp_path):
     assert settings["PAPER_GATEWAY"] == settings["EMBEDDED_POSTGRES"] == settings["EMBEDDED_REDIS"] == "True"
 
 
+def test_no_place_for_checkpoints_has_to_be_said(tmp_path):
+    assert read_settings(tmp_path, AUDIT_SINKS="none")["AUDIT_SINKS"] == "[]"
+    assert "checkpoints" in read_settings(tmp_path, AUDIT_SINKS="")["AUDIT_SINKS"]
+
+
 @pytest.mark.parametrize("variable", [{"IB_HOST": "10.0.0.9"}, {"IB_PORT": "7497"}])
 def test_naming_a_gateway_replaces_ours(tmp_path, variable):
     settings = read_settings(tmp_path, **variable)

@@ -8,9 +8,13 @@ from django.utils import timezone
 from accounts.calendar import Calendar, Kind, span
 from accounts.models import GatewaySession
 from alarms.models import Alarm
+from alarms.register import raise_alarm
+from alarms.vocabulary import AlarmKind
 from audit.models import CheckpointRun, Verification
+from audit.record import record_site
 from ibkr_site import watch
 from orders.breaks.models import Break
+from orders.tasks import VERIFIED
 from tests.orders.breaks.test_register import POINT, agree, differ
 from tests.orders.builders import session_row
 from tests.orders.factories import order_in
@@ -24,8 +28,8 @@ def alarms():
     return {(row.kind, row.subject): row.text for row in rows}
 
 
-def verified(verdict="INTACT", scope="", findings=()):
-    now = timezone.now()
+def verified(verdict="INTACT", scope="", findings=(), *, ago=timedelta(0)):
+    now = timezone.now() - ago
     Verification.objects.create(
         began_at=now, ended_at=now, scope=scope, entries=1, verdict=verdict, findings=list(findings)
     )
@@ -62,7 +66,7 @@ def test_an_order_in_doubt_is_found_and_its_end_too():
 
     with CaptureQueriesContext(connection) as queries:
         watch.look()
-    assert len(queries) < 15
+    assert len(queries) < 17
 
 
 def test_a_critical_break_until_it_is_closed():
@@ -147,6 +151,57 @@ def test_a_part_can_find_what_is_wrong():
     watch.look()
 
     assert alarms() == {("TRAIL", "verification"): "DIFFERS: order 5 differs"}
+
+
+@pytest.mark.parametrize(("hours", "raised"), [(25.9, False), (26.1, True)])
+def test_a_whole_verification_that_is_too_long_ago(hours, raised):
+    session_row()
+    verified(ago=timedelta(hours=hours))
+    verified(scope="account DU1")  # a part says nothing of the whole
+    watch.look()
+
+    assert bool(alarms()) is raised
+
+
+def test_a_late_verification_until_one_ends():
+    session_row()
+    verified(ago=timedelta(hours=27))
+    for _ in range(2):
+        watch.look()
+    ((identity, text),) = alarms().items()
+    assert identity == ("VERIFICATION", "verification overdue")
+    assert text.startswith("the whole trail was verified last at 20")
+    assert Alarm.objects.get().times == 1
+
+    verified("DIFFERS", findings=["order 5 differs"])  # it was looked at, whatever was found
+    watch.look()
+    assert set(alarms()) == {("TRAIL", "verification")}
+
+
+@pytest.mark.parametrize(("hours", "raised"), [(25, False), (27, True)])
+def test_a_trail_that_was_never_verified(monkeypatch, hours, raised):
+    session_row()
+    record_site("login", "user:alice", {})
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    later = timezone.now() + timedelta(hours=hours)
+    monkeypatch.setattr(watch.clock, "database_now", lambda: later)
+    watch._look_at_trail()
+
+    assert bool(alarms()) is raised
+    if raised:
+        assert alarms()["VERIFICATION", "verification overdue"].startswith(
+            "the whole trail was never verified; it began"
+        )
+
+
+def test_what_the_night_s_run_said_is_not_taken_back_by_the_watch():
+    session_row()
+    verified()
+    raise_alarm(AlarmKind.VERIFICATION, VERIFIED, text="there are no public keys")
+    watch.look()
+
+    assert alarms() == {("VERIFICATION", "verification"): "there are no public keys"}
 
 
 def test_a_chain_that_is_not_signed_any_more_is_no_mere_failure():

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from audit import keys
 from audit.note import BadNote
@@ -25,11 +26,13 @@ class Command(BaseCommand):
         try:
             match action:
                 case "create":
-                    signer = keys.create(path, public, name=name)
-                    record_site("checkpoint key created", "SYSTEM", {"key": str(signer.verifier)})
+                    with transaction.atomic():  # begins first: while the database is away no file is changed
+                        signer = keys.create(path, public, name=name)
+                        record_site("checkpoint key created", "SYSTEM", {"key": str(signer.verifier)})
                 case "rotate":
-                    old, signer = keys.rotate(path, public)
-                    record_site("checkpoint key rotated", "SYSTEM", {"old": str(old), "key": str(signer.verifier)})
+                    with transaction.atomic():
+                        old, signer = keys.rotate(path, public)
+                        record_site("checkpoint key rotated", "SYSTEM", {"old": str(old), "key": str(signer.verifier)})
             for verifier in keys.published(public):
                 self.stdout.write(str(verifier))
         except (keys.KeyRefused, BadNote, OSError) as error:

@@ -12,7 +12,7 @@ from audit import exporting, keys, verify
 from audit.models import Entry
 from audit.moments import moment
 from audit.record import record_site
-from audit.signing import read_notes
+from audit.signing import NotRead, read_back
 
 
 class Command(BaseCommand):
@@ -30,7 +30,10 @@ class Command(BaseCommand):
         parser.add_argument("--since", type=moment, metavar="TIME", help="recorded then or later (UTC)")
         parser.add_argument("--until", type=moment, metavar="TIME", help="recorded before then (UTC)")
         parser.add_argument(
-            "--checkpoint", type=Path, metavar="FILE", help="signed checkpoints; else those of AUDIT_SINKS"
+            "--checkpoint",
+            type=Path,
+            metavar="FILE",
+            help="signed checkpoints, in a file or a directory; without it, those of AUDIT_SINKS",
         )
         parser.add_argument("--actor", default="SYSTEM", help="for whom, as the trail will say")
 
@@ -46,15 +49,17 @@ class Command(BaseCommand):
             raise CommandError("there is nothing of that in the trail")
         if directory.exists():
             raise CommandError(f"{directory} exists already")
+        try:
+            # Before it is written that there was an export.
+            signed = read_back(options["checkpoint"], settings.AUDIT_SINKS, settings.AUDIT_PUBLIC_KEYS)
+            verifiers = keys.published(settings.AUDIT_PUBLIC_KEYS)
+        except (NotRead, keys.KeyRefused, OSError) as error:
+            raise CommandError(str(error)) from error
         what = {name: str(options[name]) for name in ("account", "order", "since", "until") if options[name]}
         record_site("export", actor, {"list": "audit trail", "asked": what})
-        named = [options["checkpoint"]] if options["checkpoint"] else []
-        files = named or [Path(sink[5:]) for sink in settings.AUDIT_SINKS if sink.startswith("file:")]
         try:
-            verifiers = keys.published(settings.AUDIT_PUBLIC_KEYS)
-            signed = [each for path in files for each in read_notes(path, verifiers)]
             bundle = exporting.write(directory, selection, checkpoints=signed, verifiers=verifiers)
-        except (keys.KeyRefused, OSError) as error:
+        except OSError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
             f"{bundle.entries:,} entries in {directory}; check them with: python {verify.__file__} {directory}"

@@ -7,11 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import keys
 from audit.models import Verification
 from audit.moments import moment
 from audit.note import Checkpoint
-from audit.signing import read_notes
+from audit.signing import NotRead, read_back
 from audit.verification import Report, Verdict
 from database.clock import database_now
 from orders.models import Order
@@ -29,13 +28,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--account", default="", help="only the chain and the orders of this account")
-        parser.add_argument("--order", type=int, help="only the entries of this order, each by itself")
+        parser.add_argument("--order", type=int, help="only the entries of this order, and their neighbours")
         parser.add_argument("--since", type=moment, metavar="TIME", help="only what was recorded since then (UTC)")
         parser.add_argument(
             "--checkpoint",
             type=Path,
             metavar="FILE",
-            help="signed checkpoints to compare with; without it, those that were kept in a file by AUDIT_SINKS",
+            help="signed checkpoints to compare with, in a file or a directory; without it, those of AUDIT_SINKS",
         )
         parser.add_argument("--public-keys", type=Path, default=settings.AUDIT_PUBLIC_KEYS, metavar="FILE")
 
@@ -57,21 +56,14 @@ class Command(BaseCommand):
         )
         self._tell(report, seconds=time.monotonic() - began)
 
-    def _checkpoints(self, file: Path | None, public_keys: Path) -> list[Checkpoint]:
-        files = [file] if file else [Path(text[5:]) for text in settings.AUDIT_SINKS if text.startswith("file:")]
-        if not any(path.exists() for path in files):
-            if file:
-                raise CommandError(f"{file} does not exist")
-            self.stderr.write("without checkpoints: a chain that was made anew as a whole would not be noticed")
-            return []
+    def _checkpoints(self, path: Path | None, public_keys: Path) -> list[Checkpoint]:
         try:
-            verifiers = keys.published(public_keys)
-        except keys.KeyRefused as error:
+            signed = read_back(path, settings.AUDIT_SINKS, public_keys)
+        except NotRead as error:
             raise CommandError(str(error)) from error
-        found = [signed.checkpoint for path in files for signed in read_notes(path, verifiers)]
-        if not found:
-            raise CommandError(f"{files[0]} holds no checkpoint signed by a key of {public_keys}")
-        return found
+        if not signed:
+            self.stderr.write("without checkpoints: a chain that was made anew as a whole would not be noticed")
+        return [each.checkpoint for each in signed]
 
     def _progress(self, line: str) -> None:
         if time.monotonic() - self.told > PROGRESS_SECONDS:
