@@ -1,35 +1,27 @@
-"""Who came in, who did not, and who may do what: written to the site's chain.
+"""Who came in, who did not, and what the admin notes of itself: written to the site's chain.
 
-Django's own signals are the only place where all ways meet: the admin, commands, a shell.
+What becomes of users, groups and their rights the database itself writes down (migration 0004), in the transaction of
+the change and whatever the way: the admin, a command, a bulk update in a shell, psql. It knows no person but its own
+role; for changes in the admin the entry of the admin's note says who it was.
 """
 
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import get_user_model, signals
-from django.contrib.auth.models import Group
-from django.db.models import Model
-from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.contrib.auth import signals
+from django.db.models.signals import post_save
 from django.http import HttpRequest
 
 from audit.record import record_site
 
-SYSTEM = "SYSTEM"  # a command or a shell: no person is known
 LONGEST_NAME = 150
-CHANGES = {"post_add": "added", "post_remove": "removed", "post_clear": "cleared"}
 
 
 def watch() -> None:
     """Begin to write down; called once, when the application is ready."""
-    user = get_user_model()
     signals.user_logged_in.connect(_logged_in)
     signals.user_logged_out.connect(_logged_out)
     signals.user_login_failed.connect(_refused)
-    for model in (user, Group):
-        post_save.connect(_saved, sender=model)
-        post_delete.connect(_deleted, sender=model)
-    for relation in (user.groups, user.user_permissions, Group.permissions):
-        m2m_changed.connect(_rights_changed, sender=relation.through)
     post_save.connect(_administered, sender=LogEntry)
 
 
@@ -48,30 +40,8 @@ def _refused(sender: Any, credentials: dict[str, Any], request: HttpRequest | No
     record_site("login refused", "ANONYMOUS", {"name": _text(name), **_origin(request)})
 
 
-def _saved(sender: type[Model], instance: Any, created: bool, update_fields: Any, raw: bool, **_: Any) -> None:
-    if raw or (update_fields and set(update_fields) == {"last_login"}):
-        return
-    kind = f"{sender._meta.model_name} {'created' if created else 'changed'}"
-    flags = {
-        name: getattr(instance, name) for name in ("is_active", "is_staff", "is_superuser") if hasattr(instance, name)
-    }
-    new_password = bool(getattr(instance, "_password", None))  # set, and about to be forgotten by the instance
-    record_site(kind, SYSTEM, {"id": instance.pk, "name": _text(str(instance)), "new_password": new_password, **flags})
-
-
-def _deleted(sender: type[Model], instance: Any, **_: Any) -> None:
-    record_site(f"{sender._meta.model_name} deleted", SYSTEM, {"id": instance.pk, "name": _text(str(instance))})
-
-
-def _rights_changed(sender: Any, instance: Any, action: str, model: type[Model], pk_set: Any, **_: Any) -> None:
-    if action in CHANGES:
-        given = sorted(str(row) for row in model._default_manager.filter(pk__in=pk_set or ()))
-        what = {"of": _text(str(instance)), "kind": instance._meta.model_name, "list": model._meta.model_name}
-        record_site("rights changed", SYSTEM, {**what, "change": CHANGES[action], "entries": [_text(r) for r in given]})
-
-
 def _administered(sender: Any, instance: LogEntry, **_: Any) -> None:
-    """What the admin notes of itself says who it was; the signals above say what became of it."""
+    """What the admin notes of itself says who it was."""
     what = {
         "object": _text(instance.object_repr),
         "id": _text(str(instance.object_id or "")),

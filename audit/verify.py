@@ -132,6 +132,14 @@ def parse(line: str, what: str) -> Any:
     return value
 
 
+def unhex(text: str) -> bytes:
+    """The bytes of a hash in hex, which has one spelling too."""
+    value = bytes.fromhex(text)
+    if value.hex() != text:
+        raise Wrong(f"not in small hex digits: {text}")
+    return value
+
+
 # --- Merkle paths (RFC 9162, 2.1.3.2) -------------------------------------------------------------------------------
 
 
@@ -266,7 +274,7 @@ def proved_by_paths(texts: Texts, hashes: Hashes, signed: list[Checkpoint]) -> s
         place, size = (proof["chain"], proof["seq"]), proof["size"]
         if place not in hashes or not 0 < place[1] <= size:
             raise Wrong(f"there is a proof of an entry that is not here: {place[0]} {place[1]}")
-        path = [bytes.fromhex(text) for text in proof["path"]]
+        path = [unhex(text) for text in proof["path"]]
         root = root_by_path(place[1] - 1, size, bytes.fromhex(hashes[place]), path)
         if not any((chain, length, top) == (place[0], size, root) for chain, length, top, _, _ in signed):
             raise Wrong(f"{place[0]}, entry {place[1]}: its path leads to no signed checkpoint")

@@ -2,11 +2,13 @@
 
 Rules
 1. Beat is not the worker: a worker that died cannot say so, and this must not wait behind orders.
-2. What is looked at is on record; a look raises what is new and clears what is over. It changes nothing else.
+2. What is looked at is on record; a look raises what is new and clears what is over. It changes nothing else, but that
+   it writes into the site's chain when the file that halts comes, says something else, or goes.
 3. Who has just started gives others a minute: a machine that comes up is away from the broker until it is not.
 4. While the database is away there is nothing to look at, and that is said in the log.
 """
 
+import json
 import logging
 import threading
 import time
@@ -17,11 +19,14 @@ from django.db import Error, connection
 
 from accounts.diagnosis import Finding, diagnose
 from accounts.freshness import standing
+from accounts.halts import stop_file, switch
 from accounts.limits import losses
 from accounts.models import GatewaySession
 from alarms import delivery, register
 from alarms.vocabulary import AlarmKind
+from audit.chain import SITE
 from audit.models import CheckpointRun, Entry, Verification
+from audit.record import append
 from audit.signing import NOT_SIGNED
 from audit.verification import Verdict
 from database import clock
@@ -83,6 +88,7 @@ class Watch:
 
 def look(*, settled: bool = True) -> None:
     """Bring the lasting alarms in step with the record. `settled`: others had the time to start."""
+    _look_at_stop_file()
     doubts = Order.objects.filter(status=OrderStatus.IN_DOUBT).order_by("pk")
     found = {trail.subject(order.pk): words_of_doubt(order) for order in doubts}
     register.keep(AlarmKind.IN_DOUBT, found, over="it is known what became of it")
@@ -92,6 +98,17 @@ def look(*, settled: bool = True) -> None:
     _look_at_checkpoints(settled=settled)
     _look_at_session(settled=settled)
     _look_at_losses()
+
+
+def _look_at_stop_file() -> None:
+    """The chain itself says what was seen last, so that a change is there once, whatever was restarted meanwhile."""
+    text, subject = stop_file.found(), f"halt:file:{settings.GATEWAY_NAME}"
+    last = Entry.objects.filter(subject=subject).order_by("-id").values_list("body", flat=True).first()
+    before = json.loads(last)["facts"]["details"]["text"] if last else ""
+    if text != before:
+        change = "found" if text else "gone"
+        facts = {"actor": switch.SYSTEM, "details": {"change": change, "text": text}}
+        append(SITE, "halt file", facts, subject=subject)
 
 
 def _look_at_trail() -> None:

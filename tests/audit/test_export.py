@@ -1,5 +1,7 @@
 """Bundles, and the one file that checks them: run as a stranger would, in an environment with nothing in it."""
 
+import contextlib
+import functools
 import hashlib
 import json
 import subprocess
@@ -20,6 +22,7 @@ from audit.sinks import DirectorySink, FileSink
 pytestmark = pytest.mark.django_db
 SIGNER = Signer("test/orders", bytes(range(32)))
 FILES = [*verify.FILES, "manifest.json"]
+REFUSALS = (verify.Wrong, ValueError, KeyError, TypeError)  # what verify.main tells as WRONG
 
 
 @pytest.fixture
@@ -53,6 +56,23 @@ def export(directory, **options):
 
 def lines_of(directory, name):
     return [json.loads(line) for line in (directory / name).read_text().splitlines()]
+
+
+def flips(path, positions=None):
+    """Flip a bit of each byte in turn, and put the file back at the end."""
+    good = path.read_bytes()
+    for position in range(len(good)) if positions is None else positions:
+        path.write_bytes(good[:position] + bytes([good[position] ^ 1 << position % 8]) + good[position + 1 :])
+        yield position
+    path.write_bytes(good)
+
+
+def is_proved(directory):
+    """Whether verify.py would say PROVED."""
+    try:
+        return verify.check(directory)[1] == 0
+    except REFUSALS:
+        return False
 
 
 def with_manifest(directory):
@@ -143,13 +163,44 @@ def test_an_export_of_everything_is_of_what_there_was_before_it(trail, tmp_path,
 def test_no_byte_can_be_flipped(trail, tmp_path, name):
     export(tmp_path / "bundle", order=1)
     path = tmp_path / "bundle" / name
-    good = path.read_bytes()
-    for position in range(0, len(good), 7):
-        path.write_bytes(good[:position] + bytes([good[position] ^ 1 << position % 8]) + good[position + 1 :])
-        with pytest.raises((verify.Wrong, ValueError, KeyError, TypeError)):
+    for _ in flips(path):
+        with pytest.raises(REFUSALS):
             verify.check(tmp_path / "bundle")
-    path.write_bytes(good)
     assert verify.check(tmp_path / "bundle")[1] == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"order": 1}], ids=["by the chain", "by paths"])
+@pytest.mark.parametrize("name", verify.FILES)
+def test_no_byte_can_be_flipped_by_a_forger_who_makes_the_manifest_anew(trail, tmp_path, name, options, monkeypatch):
+    # Most flips leave the signatures as they are, and those are slow.
+    monkeypatch.setattr(verify, "signature_fits", functools.cache(verify.signature_fits))
+    trail.sign()
+    export(tmp_path / "bundle", **options)
+    path = tmp_path / "bundle" / name
+    for _ in flips(path):
+        with contextlib.suppress(*REFUSALS):  # what cannot be read has no manifest either
+            with_manifest(tmp_path / "bundle")
+        assert not is_proved(tmp_path / "bundle")
+    with_manifest(tmp_path / "bundle")
+    assert is_proved(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("forged", [False, True], ids=["as it is", "with the manifest made anew"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_stranger_is_told_of_a_flipped_byte(trail, tmp_path, stranger, name, forged):
+    """As the ones above, by the real file in a process of its own, at the ends of each file and between."""
+    trail.sign()
+    export(tmp_path / "bundle")
+    path = tmp_path / "bundle" / name
+    size = path.stat().st_size
+    for position in flips(path, [0, size // 3, size // 2, size - 1]):
+        if forged and name != "manifest.json":
+            with contextlib.suppress(*REFUSALS):
+                with_manifest(tmp_path / "bundle")
+        done = stranger(tmp_path / "bundle")
+        assert (done.returncode, done.stderr, done.stdout[:6], done.stdout.count("\n")) == (1, "", "WRONG:", 1), (
+            position
+        )
 
 
 def test_a_flipped_byte_is_told_in_a_line(trail, tmp_path, stranger):
@@ -176,6 +227,7 @@ def test_a_flipped_byte_is_told_in_a_line(trail, tmp_path, stranger):
         ("the last line's end", "entries.jsonl", '"subject":""}\n', '"subject":""}', "does not end with a line"),
         ("a place", "proofs.jsonl", '"seq":10', '"seq":99', "proof of an entry that is not here"),
         ("a path", "proofs.jsonl", '"path":["', '"path":["00', "leads to no signed checkpoint"),
+        ("another spelling of a path", "proofs.jsonl", '"path":["', '"path":["A0', "not in small hex digits"),
         ("a longer path", "proofs.jsonl", '"path":[', f'"path":["{"0" * 64}",' * 1, "path"),
     ],
 )

@@ -1,5 +1,6 @@
 """The application's own role, against the database itself."""
 
+import json
 from datetime import UTC, datetime
 
 import psycopg
@@ -105,6 +106,22 @@ def test_nor_does_the_owner_change_what_a_verification_found(change):
 def test_it_cannot_get_past_the_triggers(application, statement):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         application.execute(statement)
+
+
+def test_it_cannot_give_rights_that_the_trail_does_not_tell_of(application):
+    """Not even where it puts a table of its own before the one that drafts go to."""
+    User.objects.create_user("alice")
+    application.execute("CREATE TEMP TABLE audit_draft (LIKE public.audit_draft)")
+    application.execute("SET search_path = pg_temp, public")
+
+    application.execute("UPDATE auth_user SET is_superuser = true")
+
+    details = json.loads(Entry.objects.get(kind="user changed").body)["facts"]["details"]
+    assert (details["name"], details["is_superuser"]) == ("alice", True)
+    assert details["role"] == application.info.user
+    for table in ("auth_user", "auth_user_groups"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            application.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
 
 
 def test_rights_follow_from_the_triggers():

@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from alarms.models import Alarm
 from audit import chain as chains
@@ -277,6 +277,83 @@ def test_the_newest_of_everything_is_gone_as_after_a_restore(house, superuser):
 
     assert code == 4
     assert f"entries 6 to {size} are gone. The checkpoint of" in text
+
+
+def test_an_edited_entry_of_the_site(house, superuser):
+    superuser("UPDATE audit_entry SET body = replace(body, 'user:alice', 'user:bob') WHERE kind = 'login'")
+    entry = Entry.objects.get(chain="site", kind="login")
+
+    for options in ({}, {"since": entry.recorded_at}):
+        code, text = verify(**options)
+
+        assert code == 3
+        assert f"REWRITTEN: site, entry {entry.seq} (login): its text does not have the hash" in text
+
+
+def test_the_newest_entries_of_the_site_are_gone(house, superuser, commit, notary):
+    for name in ("alice", "bob", "carol"):
+        record_site("logout", f"user:{name}", {})
+    commit()
+    notary.sign()
+    size = Chain.objects.get(pk="site").size
+    superuser("DELETE FROM audit_entry WHERE chain = 'site' AND seq > %s", size - 2)
+
+    code, text = verify()
+
+    assert code == 4
+    assert f"TRUNCATED: site: entries {size - 1} to {size} are gone" in text
+
+
+def test_the_newest_entries_of_the_site_are_gone_and_its_own_row_says_so(house, superuser):
+    """Who deletes them thoroughly makes the chain's row fit as well: the checkpoint does not."""
+    size = Chain.objects.get(pk="site").size
+    superuser("DELETE FROM audit_entry WHERE chain = 'site' AND seq = %s", size)
+    superuser(
+        "UPDATE audit_chain SET size = %s, head = (SELECT hash FROM audit_entry WHERE chain = 'site' AND seq = %s)"
+        " WHERE name = 'site'",
+        size - 1,
+        size - 1,
+    )
+
+    code, text = verify()
+
+    assert code == 4
+    assert f"entry {size} is gone" in text or f"entries {size} to {size} are gone" in text, text
+
+
+TRIGGERS_OFF = """
+    ALTER TABLE audit_entry DISABLE TRIGGER USER;
+    ALTER TABLE audit_chain DISABLE TRIGGER USER;
+    ALTER TABLE orders_orderevent DISABLE TRIGGER USER;
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "words"),
+    [
+        (
+            "UPDATE audit_entry SET body = replace(body, 'alice', 'bob') WHERE kind = 'login'",
+            3,
+            "REWRITTEN: site, entry",
+        ),
+        ("DELETE FROM audit_entry WHERE kind = 'login'", 3, "REWRITTEN: site"),
+        ("DELETE FROM audit_entry WHERE seq > 5", 4, f"TRUNCATED: {CHAIN}: entries 6 to"),
+        ("TRUNCATE audit_entry, audit_chain", 4, "TRUNCATED: site: all its entries are gone"),
+        ("UPDATE orders_orderevent SET actor = 'user:mallory'", 5, 'actor is "user:mallory" and was'),
+    ],
+)
+def test_an_owner_who_switches_triggers_off_by_alter_table(house, superuser, commit, statement, code, words):
+    with connection.cursor() as cursor:
+        with pytest.raises(DatabaseError), transaction.atomic():
+            cursor.execute(statement)
+        cursor.execute(TRIGGERS_OFF)
+        cursor.execute(statement)
+        commit()  # no trigger may be waiting when one is switched on
+        cursor.execute(TRIGGERS_OFF.replace("DISABLE", "ENABLE"))
+
+    found, text = verify()
+
+    assert (found, words in text) == (code, True), text
 
 
 def test_a_whole_order_is_gone(house, superuser):

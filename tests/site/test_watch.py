@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from accounts.models import GatewaySession
 from alarms.models import Alarm
 from alarms.register import raise_alarm
 from alarms.vocabulary import AlarmKind
-from audit.models import CheckpointRun, Verification
+from audit.models import CheckpointRun, Draft, Entry, Verification
 from audit.record import record_site
 from ibkr_site import watch
 from orders.breaks.models import Break
@@ -43,6 +44,91 @@ def signed(*, problem="", ago=0):
 def away(seconds, **changes):
     since = timezone.now() - timedelta(seconds=seconds)
     session_row(state="DISCONNECTED", cause="NOT_LISTENING", reason="refused", away_since=since, **changes)
+
+
+HALTED = "trading is halted (everything): "
+
+
+@pytest.fixture
+def halt_file(settings, tmp_path):
+    settings.HALT_FILE = tmp_path / "HALT"
+    return settings.HALT_FILE
+
+
+@pytest.fixture
+def seen(transactional_db):
+    """Looks, and tells what the site's chain then has of the file."""
+
+    def look(times=1):
+        for _ in range(times):
+            watch.look()
+        rows = Entry.objects.filter(chain="site", kind="halt file").order_by("seq")
+        facts = [json.loads(row.body)["facts"] for row in rows]
+        assert {fact["actor"] for fact in facts} <= {"SYSTEM"}
+        return [(fact["details"]["change"], fact["details"]["text"]) for fact in facts]
+
+    return look
+
+
+def test_no_halt_file_is_no_news(halt_file, seen):
+    assert seen(3) == []
+
+
+def test_a_halt_file_and_its_end_are_in_the_trail_once(halt_file, seen):
+    halt_file.write_text("fire in the house\n")
+    found = ("found", f"{HALTED}fire in the house")
+    assert seen(3) == [found]
+
+    halt_file.unlink()
+    assert seen(3) == [found, ("gone", "")]
+    halt_file.touch()
+    assert seen(3) == [found, ("gone", ""), ("found", f"{HALTED}the file HALT is there")]
+
+
+def test_what_a_halt_file_says_anew_is_in_the_trail(halt_file, seen):
+    halt_file.touch()
+    seen()
+    halt_file.write_text("fire in the house")
+
+    assert seen(2) == [("found", f"{HALTED}the file HALT is there"), ("found", f"{HALTED}fire in the house")]
+
+
+def test_a_halt_file_that_cannot_be_looked_at_counts_as_found(halt_file, seen):
+    halt_file.symlink_to(halt_file)
+
+    ((change, text),) = seen(2)
+
+    assert (change, text) == ("found", f"{HALTED}HALT_FILE cannot be looked at: Too many levels of symbolic links")
+
+
+def test_whatever_a_halt_file_holds_can_be_told(halt_file, seen):
+    halt_file.write_bytes(b'"a\\\x07\xff\x00\xed\xa0\x80 \xf0\x9f\x94\xa5' + b"d" * 500)
+
+    ((_, text),) = seen(2)
+
+    assert text.startswith(f'{HALTED}"a\\')
+    assert len(text) < 300
+
+
+def test_a_halt_file_that_comes_or_goes_while_nobody_looks_is_told_at_the_next_look(halt_file, seen):
+    """What was seen last is read from the chain: another process that begins now tells nothing twice."""
+    halt_file.touch()
+    seen()
+    halt_file.unlink()
+    assert not Draft.objects.exists()
+
+    assert seen()[1:] == [("gone", "")]
+
+
+def test_a_halt_file_is_told_before_a_look_fails(halt_file, seen, monkeypatch):
+    halt_file.touch()
+    monkeypatch.setattr(watch, "_look_at_trail", lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        watch.look()
+    monkeypatch.undo()
+
+    assert len(seen()) == 1
 
 
 def test_in_order_raises_nothing():

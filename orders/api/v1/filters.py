@@ -6,7 +6,7 @@ Filters that are combined use the index of one of them and look the rows through
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
@@ -134,6 +134,7 @@ class ExecutionFilters(filters.FilterSet):
 
 class AccountFilters(filters.FilterSet):
     gateway = filters.CharFilter(field_name="session", help_text="name of the gateway that serves it")
+    as_of = known_by("first_seen_at", help_text="only those first seen by this instant")
 
     class Meta:
         model = BrokerAccount
@@ -158,17 +159,23 @@ class BreakFilters(filters.FilterSet):
     open = filters.ChoiceFilter(
         choices=[("true", "Open"), ("false", "Closed")],
         method="by_standing",
-        help_text="true: only those that are open; false: only those that the books or a person closed",
+        help_text="true: only those that are open; false: only those that the books or a person closed; with as_of, "
+        "by what was known then",
     )
     opened_from = since("opened_at")
     opened_to = until("opened_at")
+    as_of = known_by("opened_at", help_text="only those opened by this instant, each as it was known then")
 
     class Meta:
         model = Break
         fields: tuple[str, ...] = ()
 
     def by_standing(self, rows: QuerySet[Break], _name: str, is_open: str) -> QuerySet[Break]:
-        return rows.filter(closed_at__isnull=is_open == "true")
+        instant = self.form.cleaned_data["as_of"]
+        if instant is None:
+            return rows.filter(closed_at__isnull=is_open == "true")
+        closed_by_then = Q(closed_at__isnull=False, closed_at__lte=instant)
+        return rows.exclude(closed_by_then) if is_open == "true" else rows.filter(closed_by_then)
 
 
 class StrictFilters(filters.DjangoFilterBackend):

@@ -39,11 +39,6 @@ LIST_CASES: tuple[Case, ...] = (
 )
 ACCESS_CODES = {"401": "not_authenticated", "403": "permission_denied", "429": "throttled"}
 ACCESS_CASES: tuple[Case, ...] = tuple((*case, ACCESS_CODES[case[0]]) for case in ACCESS)
-AS_OF_DETAIL = OpenApiParameter(
-    "as_of",
-    OpenApiTypes.DATETIME,
-    description="The order as it was known at this instant: state and fills from what was recorded by then",
-)
 EXPORT = (
     "As CSV or JSON lines (`format` or `Accept`) the answer is every row, as a stream, without `limit` and `cursor`. "
     "In CSV a text that begins like a formula has an apostrophe before it."
@@ -75,11 +70,25 @@ def described(
     list_class: Any,
     detail_class: Any,
     detail: dict[str, Any] | None = None,
-    detail_parameters: tuple[OpenApiParameter, ...] = (),
+    then: str = "It never changes.",
 ) -> Any:
-    """The schema of a list and of one row of it. `detail` is what the page of a row has besides the list's."""
+    """The schema of a list and of one row of it. `detail` is what the page of a row has besides the list's; `then` says
+    what it shows of the past.
+    """
     one = name.removesuffix("s")
     absent: Case = ("404", f"No such {one}", f"There is no {one} 12.", "not_found")
+    later: Case = (
+        "404",
+        "Not on record then",
+        f"{one.capitalize()} 12 was not on record at 2026-01-15T14:30:00+00:00: it is there since …",
+        "not_found",
+    )
+    instant: Case = ("400", "Instant", "as_of: This lies in the future: it is …", "bad_parameter")
+    as_of = OpenApiParameter(
+        "as_of",
+        OpenApiTypes.DATETIME,
+        description=f"The {one} as it was known at this instant; 404 if it was not on record then. {then}",
+    )
     answers: dict[Any, Any] = {
         (200, "application/json"): list_class(many=True),
         (200, "text/csv"): OpenApiTypes.STR,
@@ -102,8 +111,11 @@ def described(
         summary=f"One {one}",
         description=f"One row of `/api/v1/{name}`.",
         tags=["Record"],
-        parameters=[AS_OF, *detail_parameters],
-        responses={"200": detail_class, **refusals(absent, *LIST_CASES[1:2], *LIST_CASES[-2:], *ACCESS_CASES)},
+        parameters=[AS_OF, as_of],
+        responses={
+            "200": detail_class,
+            **refusals(absent, later, instant, *LIST_CASES[1:2], *LIST_CASES[-2:], *ACCESS_CASES),
+        },
         examples=[OpenApiExample(f"One {one}", value=detail or row, response_only=True, status_codes=["200"])],
     )
     return extend_schema_view(list=listed, retrieve=retrieved)
@@ -312,7 +324,7 @@ ORDERS = described(
             }
         ],
     },
-    detail_parameters=(AS_OF_DETAIL,),
+    then="State and fills from what was recorded by then.",
 )
 REQUESTS = described(
     "requests",
@@ -321,6 +333,7 @@ REQUESTS = described(
     row=REQUEST,
     list_class=serializers.RequestRecord,
     detail_class=serializers.RequestRecord,
+    then="The answers are those given by then.",
 )
 EVENTS = described(
     "events",
@@ -340,6 +353,7 @@ EXECUTIONS = described(
     row=EXECUTION,
     list_class=serializers.ExecutionRecord,
     detail_class=serializers.ExecutionDetail,
+    then="Whether it counts and what it cost from what was recorded by then.",
     detail={**EXECUTION, "raw": ["11", "-1", "12345", "265598", "AAPL", "STK"]},
 )
 ACCOUNTS = described(
@@ -350,7 +364,8 @@ ACCOUNTS = described(
     row=ACCOUNT,
     list_class=serializers.AccountRecord,
     detail_class=serializers.AccountDetail,
-    detail={**ACCOUNT, "values": [VALUE], "positions": [HOLDING]},
+    detail={**ACCOUNT, "snapshot": None, "values": [VALUE], "positions": [HOLDING]},
+    then="Figures and positions are those of the last snapshot by then; without one they are null, that is not known.",
 )
 SNAPSHOTS = described(
     "snapshots",
@@ -365,9 +380,11 @@ SNAPSHOTS = described(
 BREAKS = described(
     "breaks",
     summary="Breaks",
-    description="Where our books and the broker's differ or differed, newest first. One break has its history.",
+    description="Where our books and the broker's differ or differed, newest first. One break has its history. "
+    "With `as_of`, each as it was known at that instant.",
     row=BREAK,
     list_class=serializers.BreakRecord,
     detail_class=serializers.BreakDetail,
     detail={**BREAK, "events": [BREAK_EVENT]},
+    then="State, figures and history from the events recorded by then; what was not kept is null.",
 )

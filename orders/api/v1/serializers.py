@@ -241,11 +241,26 @@ class HoldingRecord(Row):
 
 
 class AccountDetail(AccountRecord):
-    values = ValueRecord(many=True, read_only=True, help_text="the broker's figures as it last gave them")
-    positions = HoldingRecord(many=True, read_only=True, help_text="open positions as the broker last gave them")
+    snapshot = serializers.IntegerField(
+        read_only=True,
+        allow_null=True,
+        help_text="with as_of: id of the last snapshot by then, which the figures and positions are of",
+    )
+    values = ValueRecord(
+        many=True,
+        read_only=True,
+        allow_null=True,
+        help_text="the broker's figures as it last gave them; null with as_of before the first snapshot: not known",
+    )
+    positions = HoldingRecord(
+        many=True,
+        read_only=True,
+        allow_null=True,
+        help_text="open positions as the broker last gave them; null with as_of before the first snapshot: not known",
+    )
 
     class Meta(AccountRecord.Meta):
-        fields = (*AccountRecord.Meta.fields, "values", "positions")
+        fields = (*AccountRecord.Meta.fields, "snapshot", "values", "positions")
         read_only_fields = fields
 
 
@@ -300,7 +315,15 @@ class SnapshotDetail(SnapshotRecord):
 
 
 class BreakRecord(Row):
-    severity = serializers.SerializerMethodField(help_text="CRITICAL or WARNING")
+    severity = serializers.SerializerMethodField(
+        help_text="CRITICAL or WARNING; null with as_of where the figures changed later: not known"
+    )
+    last_seen_at = Moment(
+        read_only=True, allow_null=True, help_text="null with as_of where it was seen again later: not known"
+    )
+    times_seen = serializers.IntegerField(
+        read_only=True, allow_null=True, help_text="null with as_of where it was seen again later: not known"
+    )
 
     class Meta:
         model = Break
@@ -329,8 +352,9 @@ class BreakRecord(Row):
         )
         read_only_fields = fields
 
-    def get_severity(self, row: Break) -> str:
-        return Severity(row.severity).name
+    def get_severity(self, row: Break) -> str | None:
+        severity: int | None = row.severity  # None: as it was known once (breaks.hindsight)
+        return None if severity is None else Severity(severity).name
 
 
 class BreakEventRecord(Row):

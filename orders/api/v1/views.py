@@ -1,7 +1,6 @@
 """GET /api/v1/…: check what was asked, read the rows, render them. Nothing here writes, but that an export is an entry
 in the site's chain before its first row leaves."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -17,14 +16,15 @@ from rest_framework.viewsets import GenericViewSet
 from accounts import headers
 from accounts.access.callers import Caller, caller_of
 from accounts.access.models import Scope
-from accounts.models import AccountValue, BrokerAccount, Position
+from accounts.models import BrokerAccount
 from accounts.snapshots.models import AccountSnapshot, PositionSnapshot
 from audit.record import record_site
 from orders import instants, knowledge
 from orders.api.v1 import exports, filters, rows, schema, serializers
 from orders.api.v1.pages import Pages, bounded, sort_of
 from orders.api.v1.parameters import BadParameter, refuse_unknown
-from orders.breaks.models import Break, BreakEvent
+from orders.breaks import hindsight
+from orders.breaks.models import Break
 from orders.models import Order, OrderEvent
 
 
@@ -43,8 +43,7 @@ class RecordViewSet(GenericViewSet[Any]):
     noun: ClassVar[str]  # plural
     sorts: ClassVar[tuple[str, ...]]
     account: ClassVar[str] = "account"
-    detail_parameters: ClassVar[Sequence[str]] = ()
-    instant: datetime | None = None  # that was asked about, in lists
+    instant: datetime | None = None  # that was asked about
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
         return self.list_class if self.action == "list" else self.detail_class
@@ -68,7 +67,7 @@ class RecordViewSet(GenericViewSet[Any]):
         return self._dated(response, now)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        refuse_unknown(request.query_params, known=["format", *self.detail_parameters])
+        refuse_unknown(request.query_params, known=["format", "as_of"])
         with bounded() as now:
             self.instant = asked_instant(request, now=now)
             facts = self.facts(self.get_object(), now=now)
@@ -82,8 +81,14 @@ class RecordViewSet(GenericViewSet[Any]):
         return caller.within(Scope.READ, self.account)
 
     def facts(self, row: Any, *, now: datetime) -> Any:
-        """What the page of a row shows."""
-        return row
+        """What the page of a row shows. Raises: NotFound where it was not on record at the instant asked about."""
+        since = getattr(row, self.sorts[0])
+        if self.instant is not None and since > self.instant:
+            raise NotFound(
+                f"{self.noun.removesuffix('s').capitalize()} {row.pk} was not on record at {self.instant.isoformat()}: "
+                f"it is there since {since.isoformat()}."
+            )
+        return self.shown([row])[0]
 
     def get_object(self) -> Any:
         found = self.granted().filter(pk=self.kwargs["pk"]).first()
@@ -128,7 +133,6 @@ class OrderRecordViewSet(RecordViewSet):
     filterset_class = filters.OrderFilters
     list_class = serializers.OrderRecord
     detail_class = serializers.OrderKnown
-    detail_parameters = ("as_of",)
 
     def shown(self, page: list[Order]) -> list[Order]:
         return page if self.instant is None else knowledge.as_known(page, self.instant)
@@ -187,12 +191,10 @@ class AccountRecordViewSet(RecordViewSet):
     detail_class = serializers.AccountDetail
 
     def get_queryset(self) -> QuerySet[BrokerAccount]:
-        accounts = BrokerAccount.objects.all()
-        if self.action == "list":
-            return accounts
-        values = AccountValue.objects.order_by("key", "currency")
-        held = Position.objects.exclude(quantity=0).order_by("symbol", "con_id")
-        return accounts.prefetch_related(Prefetch("values", values), Prefetch("positions", held))
+        return BrokerAccount.objects.all()
+
+    def facts(self, row: BrokerAccount, *, now: datetime) -> rows.AccountKnown:
+        return rows.account(super().facts(row, now=now), self.instant)
 
 
 @schema.SNAPSHOTS
@@ -219,10 +221,11 @@ class BreakRecordViewSet(RecordViewSet):
     detail_class = serializers.BreakDetail
 
     def get_queryset(self) -> QuerySet[Break]:
-        breaks = Break.objects.all()
-        if self.action == "list":
-            return breaks
-        return breaks.prefetch_related(Prefetch("events", BreakEvent.objects.order_by("sequence")))
+        with_events = self.action != "list" or self.instant is not None
+        return rows.breaks(self.instant) if with_events else Break.objects.all()
+
+    def shown(self, page: list[Break]) -> list[Break]:
+        return page if self.instant is None else [hindsight.as_known(row, self.instant) for row in page]
 
 
 def asked_instant(request: Request, *, now: datetime) -> datetime | None:

@@ -43,7 +43,7 @@ def snapshot(**changes):
     now = timezone.now()
     moments = {"due_at": now, "taken_at": now, "as_of": now} | changes
     worth = {"currency": "USD", "net_liquidation": Decimal("201879.04"), "position_count": 1}
-    return AccountSnapshot.objects.create(account=broker_account(), epoch=1, connection=1, **worth, **moments)
+    return AccountSnapshot.objects.create(account=broker_account(), epoch=1, connection=1, **worth | moments)
 
 
 def difference(**changes):

@@ -53,6 +53,10 @@ FILTERS = {
         {"open": "true"},
         {"open": "false"},
         {"opened_from": "2026-01-01", "opened_to": "2026-12-31"},
+        {"as_of": "2026-01-01"},
+        {"open": "true", "as_of": "2026-01-01"},
+        {"open": "false", "as_of": "2026-01-01"},
+        {"account": "A", "as_of": "2026-01-01"},
     ],
 }
 # What the condition of the index must name, where the parameter is not called like its column.

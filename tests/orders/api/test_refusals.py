@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orders.models import Order
-from tests.orders.api.samples import each_list
+from tests.orders.api.samples import LISTS, each_list
 from tests.orders.factories import (
     advance,
     order_in,
@@ -34,9 +34,7 @@ BAD = [
     ("page size foreign digits", "/orders?limit=%D9%A1%D9%A2", "bad_parameter", "limit: This must be"),
     ("unknown filter", "/orders?statu=NEW", "unknown_parameter", "'statu' is not a parameter here: there are account"),
     ("unknown on a page", "/orders/1?symbol=A", "unknown_parameter", "'symbol' is not a parameter here: there are"),
-    ("breaks as of", "/breaks?as_of=2026-01-01", "unknown_parameter", "'as_of' is not a parameter here"),
     ("neither open nor closed", "/breaks?open=1", "bad_parameter", "open: Select a valid choice."),
-    ("as_of where none is", "/accounts?as_of=2026-01-01", "unknown_parameter", "'as_of' is not a parameter here"),
     ("hostile name", "/orders?%00%3Cb%3E=1", "unknown_parameter", "'\\x00<b>' is not a parameter here"),
     ("given twice", "/orders?symbol=A&symbol=B", "bad_parameter", "symbol: This is given 2 times: give it once."),
     ("empty", "/orders?symbol=", "bad_parameter", "symbol: This is empty"),
@@ -58,9 +56,14 @@ BAD = [
     ("no offset", "/orders?received_to=2026-01-15T14:30:00", "bad_parameter", "received_to: This must be a time"),
     ("plus lost", "/orders?received_to=2026-01-15T14:30:00+00:00", "bad_parameter", "received_to: This must be"),
     ("before time", "/orders?received_to=0001-01-01T00:00:00%2B14:00", "bad_parameter", "received_to: This must"),
-    ("bad as_of", "/orders?as_of=now", "bad_parameter", "as_of: This must be a time in ISO 8601"),
-    ("bad as_of of one", "/orders/1?as_of=now", "bad_parameter", "as_of: This must be a time in ISO 8601"),
-    ("future", "/orders?as_of=2999-01-01", "bad_parameter", "as_of: This lies in the future"),
+    *(
+        (f"{case} of {path}", f"{path}?as_of={text}", "bad_parameter", f"as_of: {sentence}")
+        for path in [*LISTS, *(f"{path}/1" for path in LISTS)]
+        for case, text, sentence in [
+            ("bad as_of", "now", "This must be a time in ISO 8601"),
+            ("future", "2999-01-01", "This lies in the future"),
+        ]
+    ),
     ("status then", "/orders?as_of=2026-01-01&status=NEW", "bad_parameter", "status: This is an order's status now"),
     ("unknown sort", "/orders?sort=symbol", "bad_parameter", "sort: This must be one of received_at, -received_at."),
     ("two signs", "/orders?sort=--received_at", "bad_parameter", "sort: This must be one of"),
