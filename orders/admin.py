@@ -12,10 +12,13 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilt
 
 from accounts.display import NOTHING, amount, moment
 from accounts.review import AccountFilter, DayFilter, RecordAdmin, SymbolFilter
+from orders import event_review as _events  # noqa: F401 - registers its pages
 from orders import halt_review as _halts  # noqa: F401 - registers its pages
 from orders import latencies, presentation, proof, stamps, timeline
+from orders.api.v1.views import ExecutionRecordViewSet, OrderRecordViewSet, RequestRecordViewSet
 from orders.breaks import admin as _breaks  # noqa: F401 - registers its pages
 from orders.decisions import DecidesDoubts
+from orders.exporting import ExportsRows
 from orders.flex import admin as flex_admin
 from orders.hindsight import ShowsThePast
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest, RequestAnswer
@@ -46,8 +49,9 @@ class OriginFilter(RadioFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(ShowsThePast, DecidesDoubts, RecordAdmin):
+class OrderAdmin(ShowsThePast, DecidesDoubts, ExportsRows, RecordAdmin):
     change_form_template = "orders/review/order.html"
+    exported = OrderRecordViewSet
     list_display = (
         "id",
         "received",
@@ -154,8 +158,9 @@ def _story(order: Order) -> list[OrderEvent]:
 
 
 @admin.register(Execution)
-class ExecutionAdmin(RecordAdmin):
+class ExecutionAdmin(ExportsRows, RecordAdmin):
     change_form_template = "orders/review/execution.html"
+    exported = ExecutionRecordViewSet
     list_display = (
         "id",
         "executed",
@@ -235,8 +240,9 @@ class ExecutionAdmin(RecordAdmin):
 
 
 @admin.register(OrderRequest)
-class OrderRequestAdmin(RecordAdmin):
+class OrderRequestAdmin(ExportsRows, RecordAdmin):
     change_form_template = "orders/review/request.html"
+    exported = RequestRecordViewSet
     list_display = (
         "id",
         "received",

@@ -451,17 +451,44 @@ def test_a_text_from_right_to_left_turns_nothing_but_itself(reviewer):
     shoot(reviewer, "order-right-to-left")
 
 
-def test_an_export_is_a_file_and_stands_in_the_trail(reviewer):
-    order_in("FILLED", order_ref="=cmd()")
-    reviewer.goto("/admin/")
+@pytest.mark.parametrize("auth", ["loopback", "keys"])
+def test_an_export_is_a_file_and_stands_in_the_trail(reviewer, settings, auth):
+    """With the login of the admin alone, however the API is guarded."""
+    settings.API_AUTH = auth
+    order_in("FILLED", order_ref="=cmd()", symbol="MSFT")
+    order_in("NEW", order_ref="another")
+    reviewer.goto("/admin/orders/order/?symbol=MSFT")
+    expect(reviewer.get_by_text("Export these as")).to_be_visible()
+    shoot(reviewer, "admin-export")
 
     with reviewer.expect_download() as download:
-        reviewer.evaluate("location.href = '/api/v1/orders?format=csv'")
+        reviewer.get_by_role("link", name="CSV").click()
+    with reviewer.expect_download() as lines:
+        reviewer.get_by_role("link", name="JSON lines").click()
 
     text = Path(download.value.path()).read_text()
     assert download.value.suggested_filename == "orders.csv"
     assert "'=cmd()" in text
-    assert Entry.objects.filter(chain="site", kind="export").count() == 1
+    assert "another" not in text
+    assert '"order_ref":"=cmd()"' in Path(lines.value.path()).read_text()
+    assert lines.value.suggested_filename == "orders.jsonl"
+    assert Entry.objects.filter(chain="site", kind="export").count() == 2
+
+
+def test_events_of_an_order_are_reached_from_its_page(reviewer, settings, monkeypatch):
+    settings.API_AUTH = "keys"
+    monkeypatch.setattr("orders.admin.FIRST_EVENTS", 2)
+    monkeypatch.setattr("orders.admin.LAST_EVENTS", 1)
+    order = a_morning()
+    reviewer.goto(f"/admin/orders/order/{order.pk}/change/")
+
+    reviewer.get_by_role("link", name="All of them").click()
+
+    expect(reviewer.locator("#result_list tbody tr")).to_have_count(5)
+    shoot(reviewer, "admin-events")
+    reviewer.locator("#result_list tbody th a").first.click()
+    expect(reviewer.locator(".timeline > li")).to_have_count(1)
+    shoot(reviewer, "admin-event")
 
 
 def test_a_hostile_reference_stays_text(reviewer):
