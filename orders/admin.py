@@ -26,6 +26,7 @@ from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
 BREAK = mark_safe("<br>")
 # Of a long story a page has the beginning and the end; the API lists all of it.
 FIRST_EVENTS, LAST_EVENTS, EXECUTIONS_SHOWN = 50, 250, 300
+ORDERS_SEARCHED = 1000  # of one reference, the latest
 __all__ = ["flex_admin"]  # registered by being imported: Django looks here alone
 
 
@@ -67,8 +68,11 @@ class OrderAdmin(ShowsThePast, DecidesDoubts, ExportsRows, RecordAdmin):
         "permanent_id",
         "order_ref",
     )
-    # Each of these has an index; a sort by another column would read the whole table.
-    sortable_by = ("id", "received", "permanent_id", "order_ref")
+    # Each of these has an index; a sort by another column would read the whole table, and one by reference all orders
+    # that have none.
+    sortable_by = ("id", "received", "permanent_id")
+    # Each has an index in the order of the list, but for the side: about half of the orders are of either, and the list
+    # is read until a page is full.
     list_filter = (
         ("status", ChoicesCheckboxFilter),
         AccountFilter,
@@ -78,22 +82,20 @@ class OrderAdmin(ShowsThePast, DecidesDoubts, ExportsRows, RecordAdmin):
         OriginFilter,
     )
     search_fields = ("order_ref",)
-    search_help_text = "permId, order_ref, id or stamp"
-    ordering = ("-id",)
+    search_help_text = "Whole id, permId, order_ref or stamp"
+    ordering = ("-received_at", "-id")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
         term = search_term.strip()
         _, stamp = stamps.split(term)  # the broker shows our stamp behind the reference
-        found = Q(order_ref=term) | Q(stamp=stamp or term.upper())
+        found = Q(order_ref=term) | Q(stamp=stamp or term.upper())  # whole, for which there are indexes
         if term.isascii() and term.isdecimal():
             found |= Q(pk=term) | Q(perm_id=term)
-        elif term:
-            found |= Q(order_ref__icontains=term)
         return (queryset.filter(found) if term else queryset), False
 
-    @admin.display(description="received (UTC)", ordering="id")
+    @admin.display(description="received (UTC)", ordering="received_at")
     def received(self, order: Order) -> str:
         return moment(order.received_at)
 
@@ -177,6 +179,7 @@ class ExecutionAdmin(ExportsRows, RecordAdmin):
         "source",
     )
     sortable_by = ("id", "permanent_id")
+    # As for orders: of the sources, those of most executions have no index either.
     list_filter = (
         SymbolFilter,
         AccountFilter,
@@ -185,8 +188,12 @@ class ExecutionAdmin(ExportsRows, RecordAdmin):
         ("source", ChoicesRadioFilter),
     )
     search_fields = ("exec_id",)
-    search_help_text = "exec_id, permId or order_ref"
-    ordering = ("-id",)
+    search_help_text = "Whole exec_id, permId or order_ref"
+    ordering = ("-recorded_at", "-id")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        # Those of a day in the order of that time: so its index finds them.
+        return ("-executed_at", "-id") if request.GET.get(ExecutedDay.parameter_name) else self.ordering
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
         return presentation.with_standing(super().get_queryset(request)).select_related("order")
@@ -195,7 +202,9 @@ class ExecutionAdmin(ExportsRows, RecordAdmin):
         self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
     ) -> tuple[QuerySet[Execution], bool]:
         term = search_term.strip()
-        found = Q(exec_id=term) | Q(order_ref=term)
+        # By way of the orders, whose references have an index.
+        orders = Order.objects.filter(order_ref=term).order_by("-received_at", "-pk") if term else Order.objects.none()
+        found = Q(exec_id=term) | Q(order__in=list(orders.values_list("pk", flat=True)[:ORDERS_SEARCHED]))
         if term.isascii() and term.isdecimal():
             found |= Q(perm_id=term)
         return (queryset.filter(found) if term else queryset), False
@@ -257,8 +266,8 @@ class OrderRequestAdmin(ExportsRows, RecordAdmin):
     sortable_by = ("id", "received")
     list_filter = (ReceivedDay,)
     search_fields = ("request_id",)
-    search_help_text = "id, request id or Idempotency-Key"
-    ordering = ("-id",)
+    search_help_text = "Whole id, request id or Idempotency-Key"
+    ordering = ("-received_at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OrderRequest]:
         last = RequestAnswer.objects.filter(request=OuterRef("pk")).order_by("-pk")
