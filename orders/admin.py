@@ -134,20 +134,21 @@ class OrderAdmin(ShowsThePast, DecidesDoubts, ExportsRows, RecordAdmin):
     def facts(self, row: Order) -> dict[str, Any]:
         asked = Q(pk=row.request_id) | Q(cancels=row)
         story = _story(row)
+        requests = presentation.requests(OrderRequest.objects.filter(asked).order_by("pk"))
         legs = Order.objects.filter(request=row.request_id).order_by("pk") if row.request_id else Order.objects.none()
         return {
             "order": row,
             "status": presentation.status_badge(row),
             "prices": presentation.prices(row),
             "proof": proof.of(row),
-            "steps": latencies.steps(story),
+            "steps": latencies.steps(story, **presentation.asked_and_answered(row, requests)),
             "timeline": timeline.entries(story),
             "left_out": row.last_sequence - len(story),
             "executions": presentation.executions(
                 Execution.objects.of(row).order_by("executed_at", "pk")[:EXECUTIONS_SHOWN]
             ),
             "executions_shown": EXECUTIONS_SHOWN,
-            "requests": presentation.requests(OrderRequest.objects.filter(asked).order_by("pk")),
+            "requests": requests,
             "legs": presentation.legs(legs, seen_from=row),
         }
 

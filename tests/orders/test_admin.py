@@ -242,14 +242,14 @@ def test_page_shows_the_request_and_its_answers(browser):
     assert "outcome unknown then" in text
     assert '"permId": 5' in text
     assert "key-1" in text
-    assert "by desk-7 from 127.0.0.1" in text
+    assert "by <bdi>desk-7</bdi> from 127.0.0.1" in text
 
 
 def test_page_shows_who_asked_to_cancel(browser):
     order = order_in("NEW")
     intake.request_cancel(asked(endpoint="/order/cancel", actor="desk-8"), perm_id=order.perm_id, client_id=17)
 
-    assert "by desk-8 from 127.0.0.1" in page_of(browser, order)
+    assert "by <bdi>desk-8</bdi> from 127.0.0.1" in page_of(browser, order)
 
 
 def test_page_of_a_bracket_links_the_other_legs(browser):
@@ -396,7 +396,7 @@ def test_request_page_of_a_body_that_is_no_json(browser):
     text = page_of(browser, refused)
 
     assert "<pre>{not json \\xff</pre>" in text
-    assert "Refused: Malformed JSON" in text
+    assert "Refused: <bdi>Malformed JSON</bdi>" in text
 
 
 # Reading only
