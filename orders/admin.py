@@ -70,7 +70,7 @@ class OrderAdmin(ShowsThePast, DecidesDoubts, ExportsRows, RecordAdmin):
     )
     # Each of these has an index; a sort by another column would read the whole table, and one by reference all orders
     # that have none.
-    sortable_by = ("id", "received", "permanent_id")
+    sortable_by = ("received", "permanent_id")
     # Each has an index in the order of the list, but for the side: about half of the orders are of either, and the list
     # is read until a page is full.
     list_filter = (
@@ -179,7 +179,7 @@ class ExecutionAdmin(ExportsRows, RecordAdmin):
         "permanent_id",
         "source",
     )
-    sortable_by = ("id", "permanent_id")
+    sortable_by = ("permanent_id",)
     # As for orders: of the sources, those of most executions have no index either.
     list_filter = (
         SymbolFilter,
@@ -264,7 +264,7 @@ class OrderRequestAdmin(ExportsRows, RecordAdmin):
         "idempotency_key",
         "request_id",
     )
-    sortable_by = ("id", "received")
+    sortable_by = ("received",)
     list_filter = (ReceivedDay,)
     search_fields = ("request_id",)
     search_help_text = "Whole id, request id or Idempotency-Key"

@@ -45,7 +45,7 @@ class OrderEventAdmin(ExportsRows, RecordAdmin):
     change_form_template = "orders/review/event.html"
     exported = EventRecordViewSet
     list_display = ("id", "recorded", "of_order", "sequence", "kind_now", "words", "status_then", "by", "request_id")
-    sortable_by = ("id",)
+    sortable_by = ()
     # Each with the list's order has an index, as in the read API; those of one order are few.
     list_filter: ClassVar = (OrderFilter, ("kind", ChoicesRadioFilter), RecordedDay)
     list_select_related = ("order",)
