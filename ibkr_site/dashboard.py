@@ -32,6 +32,7 @@ SECTIONS = {
     "Watch": [("Alarms", "notifications_active", "alarms.alarm"), ("Halts", "pan_tool", "accounts.halt")],
     "Orders": [
         ("Orders", "receipt_long", "orders.order"),
+        ("Events", "timeline", "orders.orderevent"),
         ("Executions", "done_all", "orders.execution"),
         ("Requests", "move_to_inbox", "orders.orderrequest"),
         ("Breaks", "difference", "orders.break"),

@@ -12,10 +12,13 @@ from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesRadioFilt
 
 from accounts.display import NOTHING, amount, moment
 from accounts.review import AccountFilter, DayFilter, RecordAdmin, SymbolFilter
+from orders import event_review as _events  # noqa: F401 - registers its pages
 from orders import halt_review as _halts  # noqa: F401 - registers its pages
 from orders import latencies, presentation, proof, stamps, timeline
+from orders.api.v1.views import ExecutionRecordViewSet, OrderRecordViewSet, RequestRecordViewSet
 from orders.breaks import admin as _breaks  # noqa: F401 - registers its pages
 from orders.decisions import DecidesDoubts
+from orders.exporting import ExportsRows
 from orders.flex import admin as flex_admin
 from orders.hindsight import ShowsThePast
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest, RequestAnswer
@@ -23,6 +26,7 @@ from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest
 BREAK = mark_safe("<br>")
 # Of a long story a page has the beginning and the end; the API lists all of it.
 FIRST_EVENTS, LAST_EVENTS, EXECUTIONS_SHOWN = 50, 250, 300
+ORDERS_SEARCHED = 1000  # of one reference, the latest
 __all__ = ["flex_admin"]  # registered by being imported: Django looks here alone
 
 
@@ -46,8 +50,9 @@ class OriginFilter(RadioFilter):
 
 
 @admin.register(Order)
-class OrderAdmin(ShowsThePast, DecidesDoubts, RecordAdmin):
+class OrderAdmin(ShowsThePast, DecidesDoubts, ExportsRows, RecordAdmin):
     change_form_template = "orders/review/order.html"
+    exported = OrderRecordViewSet
     list_display = (
         "id",
         "received",
@@ -63,8 +68,11 @@ class OrderAdmin(ShowsThePast, DecidesDoubts, RecordAdmin):
         "permanent_id",
         "order_ref",
     )
-    # Each of these has an index; a sort by another column would read the whole table.
-    sortable_by = ("id", "received", "permanent_id", "order_ref")
+    # Each of these has an index; a sort by another column would read the whole table, and one by reference all orders
+    # that have none.
+    sortable_by = ("received", "permanent_id")
+    # Each has an index in the order of the list, but for the side: about half of the orders are of either, and the list
+    # is read until a page is full.
     list_filter = (
         ("status", ChoicesCheckboxFilter),
         AccountFilter,
@@ -74,22 +82,20 @@ class OrderAdmin(ShowsThePast, DecidesDoubts, RecordAdmin):
         OriginFilter,
     )
     search_fields = ("order_ref",)
-    search_help_text = "permId, order_ref, id or stamp"
-    ordering = ("-id",)
+    search_help_text = "Whole id, permId, order_ref or stamp"
+    ordering = ("-received_at", "-id")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
         term = search_term.strip()
         _, stamp = stamps.split(term)  # the broker shows our stamp behind the reference
-        found = Q(order_ref=term) | Q(stamp=stamp or term.upper())
+        found = Q(order_ref=term) | Q(stamp=stamp or term.upper())  # whole, for which there are indexes
         if term.isascii() and term.isdecimal():
             found |= Q(pk=term) | Q(perm_id=term)
-        elif term:
-            found |= Q(order_ref__icontains=term)
         return (queryset.filter(found) if term else queryset), False
 
-    @admin.display(description="received (UTC)", ordering="id")
+    @admin.display(description="received (UTC)", ordering="received_at")
     def received(self, order: Order) -> str:
         return moment(order.received_at)
 
@@ -128,20 +134,21 @@ class OrderAdmin(ShowsThePast, DecidesDoubts, RecordAdmin):
     def facts(self, row: Order) -> dict[str, Any]:
         asked = Q(pk=row.request_id) | Q(cancels=row)
         story = _story(row)
+        requests = presentation.requests(OrderRequest.objects.filter(asked).order_by("pk"))
         legs = Order.objects.filter(request=row.request_id).order_by("pk") if row.request_id else Order.objects.none()
         return {
             "order": row,
             "status": presentation.status_badge(row),
             "prices": presentation.prices(row),
             "proof": proof.of(row),
-            "steps": latencies.steps(story),
+            "steps": latencies.steps(story, **presentation.asked_and_answered(row, requests)),
             "timeline": timeline.entries(story),
             "left_out": row.last_sequence - len(story),
             "executions": presentation.executions(
                 Execution.objects.of(row).order_by("executed_at", "pk")[:EXECUTIONS_SHOWN]
             ),
             "executions_shown": EXECUTIONS_SHOWN,
-            "requests": presentation.requests(OrderRequest.objects.filter(asked).order_by("pk")),
+            "requests": requests,
             "legs": presentation.legs(legs, seen_from=row),
         }
 
@@ -154,8 +161,9 @@ def _story(order: Order) -> list[OrderEvent]:
 
 
 @admin.register(Execution)
-class ExecutionAdmin(RecordAdmin):
+class ExecutionAdmin(ExportsRows, RecordAdmin):
     change_form_template = "orders/review/execution.html"
+    exported = ExecutionRecordViewSet
     list_display = (
         "id",
         "executed",
@@ -171,7 +179,8 @@ class ExecutionAdmin(RecordAdmin):
         "permanent_id",
         "source",
     )
-    sortable_by = ("id", "permanent_id")
+    sortable_by = ("permanent_id",)
+    # As for orders: of the sources, those of most executions have no index either.
     list_filter = (
         SymbolFilter,
         AccountFilter,
@@ -180,8 +189,12 @@ class ExecutionAdmin(RecordAdmin):
         ("source", ChoicesRadioFilter),
     )
     search_fields = ("exec_id",)
-    search_help_text = "exec_id, permId or order_ref"
-    ordering = ("-id",)
+    search_help_text = "Whole exec_id, permId or order_ref"
+    ordering = ("-recorded_at", "-id")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        # Those of a day in the order of that time: so its index finds them.
+        return ("-executed_at", "-id") if request.GET.get(ExecutedDay.parameter_name) else self.ordering
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
         return presentation.with_standing(super().get_queryset(request)).select_related("order")
@@ -190,7 +203,9 @@ class ExecutionAdmin(RecordAdmin):
         self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
     ) -> tuple[QuerySet[Execution], bool]:
         term = search_term.strip()
-        found = Q(exec_id=term) | Q(order_ref=term)
+        # By way of the orders, whose references have an index.
+        orders = Order.objects.filter(order_ref=term).order_by("-received_at", "-pk") if term else Order.objects.none()
+        found = Q(exec_id=term) | Q(order__in=list(orders.values_list("pk", flat=True)[:ORDERS_SEARCHED]))
         if term.isascii() and term.isdecimal():
             found |= Q(perm_id=term)
         return (queryset.filter(found) if term else queryset), False
@@ -235,8 +250,9 @@ class ExecutionAdmin(RecordAdmin):
 
 
 @admin.register(OrderRequest)
-class OrderRequestAdmin(RecordAdmin):
+class OrderRequestAdmin(ExportsRows, RecordAdmin):
     change_form_template = "orders/review/request.html"
+    exported = RequestRecordViewSet
     list_display = (
         "id",
         "received",
@@ -248,11 +264,11 @@ class OrderRequestAdmin(RecordAdmin):
         "idempotency_key",
         "request_id",
     )
-    sortable_by = ("id", "received")
+    sortable_by = ("received",)
     list_filter = (ReceivedDay,)
     search_fields = ("request_id",)
-    search_help_text = "id, request id or Idempotency-Key"
-    ordering = ("-id",)
+    search_help_text = "Whole id, request id or Idempotency-Key"
+    ordering = ("-received_at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OrderRequest]:
         last = RequestAnswer.objects.filter(request=OuterRef("pk")).order_by("-pk")

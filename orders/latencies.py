@@ -1,51 +1,65 @@
-"""How long each step of an order took, by our clock: received, sent, acknowledged, filled, at rest. Pure.
+"""How long each step of an order took, by our clock: asked, claimed, acknowledged, filled, at rest, answered. Pure.
 
 Rules: only our clock is compared with itself; the broker's is shown beside it and differs by what it likes. A step that
-did not happen is not shown.
+did not happen, or is one with the next, is not shown. The claim is the decision to send: the bytes leave right after it
+and have no time of their own on record.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from orders.models import OrderEvent
 from orders.vocabulary import FINAL, EventKind
 
-RECEIVED = frozenset({EventKind.RECEIVED, EventKind.DENIED, EventKind.ADOPTED})
+RECEIVED = "Received"
+BEGINNINGS: Mapping[str, str] = {EventKind.RECEIVED: RECEIVED, EventKind.ADOPTED: "First seen"}
 FILLS = frozenset({EventKind.PARTIAL_FILL, EventKind.FILL})
 STEPS = (
-    ("Sent", frozenset({EventKind.SENT})),
+    ("Claimed and sent", frozenset({EventKind.SENT})),
     ("Acknowledged", frozenset({EventKind.ACCEPTED})),
     ("First fill", FILLS),
 )
+# Where on the page more is said of what is no event.
+REQUESTS = "requests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """`lapse`: since the step before, in words; empty for the first one."""
+    """`anchor`: where the page says more of it. `lapse`: since the step before, in words; empty for the first one."""
 
     name: str
-    sequence: int
+    anchor: str
     at: datetime
-    lapse: str
+    lapse: str = ""
 
 
-def steps(rows: Iterable[OrderEvent]) -> list[Step]:
-    """The steps of an order from its events, in their order."""
+def steps(rows: Iterable[OrderEvent], *, asked: datetime | None = None, answered: datetime | None = None) -> list[Step]:
+    """The steps of an order from its events, in their order, with when it was asked for and when the client was told
+    first, where somebody asked for it here."""
+    found = list(_of_events(list(rows)))
+    if asked is not None:
+        if found and found[0].name == RECEIVED and found[0].at <= asked:
+            del found[0]  # one moment: persisted as it was asked for
+        found.insert(0, Step(name="Asked", anchor=REQUESTS, at=asked))
+    if answered is not None:
+        place = next((n for n, step in enumerate(found) if step.at > answered), len(found))
+        found.insert(place, Step(name="Answered", anchor=REQUESTS, at=answered))
+    return found[:1] + [replace(step, lapse=in_words(step.at - last.at)) for last, step in pairwise(found)]
+
+
+def _of_events(rows: Sequence[OrderEvent]) -> Iterator[Step]:
     wanted = dict(STEPS)
-    found: list[Step] = []
-    rows = list(rows)
-    for row in rows:
-        name = next((name for name, kinds in wanted.items() if row.kind in kinds), "")
-        if row.kind in RECEIVED:
-            name = "First seen" if row.kind == EventKind.ADOPTED else "Received"
-        if name:
-            wanted.pop(name, None)
-            found.append(_step(name, row, found))
     last = next((row for row in reversed(rows) if row.from_status != row.to_status), None)
-    if last is not None and last.to_status in FINAL:
-        found.append(_step(last.get_to_status_display(), last, found))
-    return found
+    end = last if last is not None and last.to_status in FINAL else None
+    for row in rows:
+        name = next((name for name, kinds in wanted.items() if row.kind in kinds), BEGINNINGS.get(row.kind))
+        if row is end:  # also where a fill was the first and the last
+            yield _step(row.get_to_status_display(), row)
+        elif name:
+            wanted.pop(name, None)
+            yield _step(name, row)
 
 
 def lapses(rows: Iterable[OrderEvent]) -> list[str]:
@@ -74,6 +88,5 @@ def in_words(lapse: timedelta) -> str:
     return f"{sign}{whole} s"
 
 
-def _step(name: str, row: OrderEvent, before: list[Step]) -> Step:
-    lapse = in_words(row.recorded_at - before[-1].at) if before else ""
-    return Step(name=name, sequence=row.sequence, at=row.recorded_at, lapse=lapse)
+def _step(name: str, row: OrderEvent) -> Step:
+    return Step(name=name, anchor=f"event-{row.sequence}", at=row.recorded_at)

@@ -20,6 +20,7 @@ from orders.vocabulary import EventKind, ExecutionSource, OrderStatus, OrderType
 
 # As text, so that the planner sees that a query's condition is the partial indexes'.
 NOT_AT_REST = ~Q(status__in=["FILLED", "CANCELED", "REJECTED", "EXPIRED", "NOT_PLACED", "DENIED"])
+NOT_LIVE = ~Q(source="trades()")
 # Filled by the broker's word, and not one execution counted.
 UNSEEN_FILLS = Q(broker_status="Filled", filled_quantity=0)
 
@@ -157,6 +158,8 @@ class Order(models.Model):
             models.Index(fields=["symbol", "received_at", "id"], name="read_orders_by_symbol"),
             models.Index(fields=["status", "received_at", "id"], name="read_orders_by_status"),
             models.Index(fields=["order_ref", "received_at", "id"], name="read_orders_by_ref"),
+            # The admin's filter: few among many.
+            models.Index(fields=["received_at", "id"], condition=Q(request__isnull=True), name="read_orders_external"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_is_known"),
@@ -322,6 +325,8 @@ class Execution(models.Model):
             models.Index(fields=["account", "executed_at", "id"], name="read_execs_executed_account"),
             models.Index(fields=["symbol", "executed_at", "id"], name="read_execs_executed_symbol"),
             models.Index(fields=["exec_id"], name="read_execs_by_exec_id"),
+            # The admin's filter. Most executions come live, and cost nothing here.
+            models.Index(fields=["source", "recorded_at", "id"], condition=NOT_LIVE, name="read_execs_not_live"),
             # What was said of a trade before: looked up for each new execution.
             models.Index(fields=["account", "family", "revision"], name="executions_by_family"),
             # Which executions are not the last word: few among many.

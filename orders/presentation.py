@@ -5,6 +5,7 @@ Each function that takes a query set costs the same number of queries whatever i
 
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
@@ -110,6 +111,16 @@ def requests(rows: QuerySet[OrderRequest]) -> list[dict[str, Any]]:
         }
         for row in rows.prefetch_related("answers")
     ]
+
+
+def asked_and_answered(order: Order, shown: list[dict[str, Any]]) -> dict[str, datetime]:
+    """When the order was asked for, and when its client was first told what became of it; as far as that happened.
+
+    `shown`: what `requests` made of those about the order."""
+    placing = [each for each in shown if each["row"].pk == order.request_id]
+    answers = [answer.answered_at for each in placing for answer, *_ in each["answers"]]
+    times = {"asked": [each["row"].received_at for each in placing], "answered": answers}
+    return {name: found[0] for name, found in times.items() if found}
 
 
 def legs(orders: QuerySet[Order], *, seen_from: Order | None = None) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from playwright.sync_api import Error, expect, sync_playwright
 from accounts.access import credentials
 from accounts.access import register as key_register
 from accounts.access.models import ApiKey, ApiKeyUse, Scope
+from accounts.halts.models import Halt
 from accounts.models import GatewaySession
 from accounts.snapshots.models import AccountSnapshot
 from audit.models import Entry
@@ -198,7 +199,9 @@ def test_review_of_an_order(reviewer, notary):
 
     page.goto("/admin/")
     expect(page.locator(".alarm")).to_contain_text("AMD")
+    page.set_viewport_size({"width": 1600, "height": 1500})  # the whole page: it scrolls within
     shoot(page, "admin-overview")
+    page.set_viewport_size({"width": 1600, "height": 900})
 
     page.locator('a[href="/admin/orders/order/"]').first.click()
     rows = page.locator("#result_list tbody tr")
@@ -435,33 +438,158 @@ def test_the_story_of_a_bracket_and_its_badge(reviewer, notary, scheme):
     shoot(reviewer, f"order-broken-{scheme}")
 
 
+TURNING = "\N{RIGHT-TO-LEFT OVERRIDE}\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}txt.exe"
+
+
+def is_isolated(text):
+    """Whether what it turns ends with it."""
+    expect(text).to_be_visible()
+    return text.evaluate("text => getComputedStyle(text).unicodeBidi") == "isolate"
+
+
 def test_a_text_from_right_to_left_turns_nothing_but_itself(reviewer):
-    reference = "\N{RIGHT-TO-LEFT OVERRIDE}\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}txt.exe"
-    order = advance(advance(order_in("RECEIVED", order_ref=reference), "SENT"), "REJECTED", reason=reference)
+    order = advance(advance(order_in("RECEIVED", order_ref=TURNING), "SENT"), "REJECTED", reason=TURNING)
 
     reviewer.goto(f"/admin/orders/order/{order.pk}/change/")
 
-    cell = reviewer.locator(".facts dd", has_text=reference).first
-    expect(cell).to_be_visible()
-    assert cell.evaluate("cell => getComputedStyle(cell).unicodeBidi") == "isolate"
-    words = reviewer.locator("#event-3 p", has_text=reference)
-    assert words.evaluate("text => getComputedStyle(text).unicodeBidi") == "isolate"
+    assert is_isolated(reviewer.locator(".facts dd", has_text=TURNING).first)
+    assert is_isolated(reviewer.locator("#event-3 p", has_text=TURNING))
     expect(reviewer.locator("pre").first).to_contain_text(r'"order_ref": "\u202e')
     reviewer.set_viewport_size({"width": 1320, "height": 1400})
     shoot(reviewer, "order-right-to-left")
 
 
-def test_an_export_is_a_file_and_stands_in_the_trail(reviewer):
-    order_in("FILLED", order_ref="=cmd()")
+def test_what_came_later_turns_nothing_but_itself(reviewer):
+    with at(timezone.now() - timedelta(minutes=5)):
+        order = advance(order_in("RECEIVED"), "SENT")
+    then = f"{order.received_at + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
+    advance(order, "REJECTED", reason=TURNING)
+
+    reviewer.goto(f"/admin/orders/order/{order.pk}/change/?as_of={then}")
+
+    assert is_isolated(reviewer.locator(".then .since li bdi", has_text=TURNING))
+    shoot(reviewer.locator("#then"), "later-right-to-left")
+
+
+def test_the_first_page_is_not_turned(reviewer):
+    order = advance(order_in("RECEIVED", order_ref=TURNING, symbol="AMD"), "SENT")
+    order = advance(order, "IN_DOUBT", reason=TURNING)
+    differing = Point(
+        account=order.account_id, order_pk=order.pk, kind=BreakKind.STATUS, key=f"order {order.pk}", symbol="AMD",
+        subject=f"Order {TURNING}", expected=TURNING, actual=TURNING, severity=Severity.WARNING,
+    )  # fmt: skip
+    register.keep(Comparison(differences=(differing,)), source=Source.BROKER)
+    register.keep(Comparison(differences=(differing,)), source=Source.BROKER)
+    Halt.objects.create(
+        scope="SYMBOL", value="IBM", reason=TURNING, halted_by=f"user:{TURNING}", halted_at=timezone.now()
+    )
+
     reviewer.goto("/admin/")
 
+    for panel, count in (("#halts", 2), ("#in-doubt", 1), ("#breaks", 3), ("#latest-orders", 1)):
+        turning = reviewer.locator(f"{panel} bdi", has_text=TURNING)
+        expect(turning).to_have_count(count)
+        assert all(is_isolated(each) for each in turning.all())
+    shoot(reviewer, "first-page-right-to-left")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1320, 390])
+def test_the_steps_of_an_order_from_asked_to_answered(reviewer, scheme, width):
+    order = a_morning()
+    reviewer.set_viewport_size({"width": width, "height": 900})
+
+    in_scheme(reviewer, scheme, f"/admin/orders/order/{order.pk}/change/")
+
+    steps = reviewer.locator(".steps li")
+    names = ["Asked", "Claimed and sent", "Acknowledged", "Answered", "First fill"]
+    assert steps.get_by_role("link").all_inner_texts() == names
+    expect(steps.nth(3)).to_contain_text("12 ms later")
+    assert reviewer.evaluate(
+        "document.querySelector('.steps').scrollWidth <= document.querySelector('.steps').clientWidth"
+    )
+    shoot(reviewer.locator("section", has=steps.first), f"steps-{scheme}-{width}")
+    steps.nth(3).get_by_role("link").click()
+    expect(reviewer.locator("#requests")).to_be_in_viewport()
+
+
+def tab_to(page, element):
+    """Press Tab until that has the focus, which must be seen."""
+    expect(element).to_be_visible()
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if element.evaluate("element => element === document.activeElement"):
+            outline = element.evaluate("element => getComputedStyle(element).outlineStyle")
+            assert outline == "solid", f"{element} is not seen to have the focus"
+            return
+    raise AssertionError(f"no Tab leads to {element}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_doubt_is_decided_without_a_mouse(reviewer, scheme):
+    order = a_doubt()
+    page = reviewer
+    page.set_viewport_size({"width": 1320, "height": 1250})
+    in_scheme(page, scheme, "/admin/")
+
+    tab_to(page, page.get_by_role("link", name="1 order in doubt: a person must decide"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.locator("#result_list tbody th a"))
+    page.keyboard.press("Enter")
+    form = page.locator("form#placed")
+    tab_to(page, form.get_by_label("permId"))
+    page.keyboard.type("1788680612")
+    tab_to(page, form.get_by_label("Reason"))
+    page.keyboard.type("TWS lists it as working, with our stamp")
+    shoot(page, f"keyboard-{scheme}")
+    tab_to(page, form.get_by_label("I saw it at the broker"))
+    page.keyboard.press("Space")
+    tab_to(page, form.get_by_role("button", name="It was placed"))
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("Recorded: It was placed. The order is New now.")).to_be_visible()
+    order.refresh_from_db()
+    assert (order.status, order.perm_id) == ("NEW", 1788680612)
+
+
+@pytest.mark.parametrize("auth", ["loopback", "keys"])
+def test_an_export_is_a_file_and_stands_in_the_trail(reviewer, settings, auth):
+    """With the login of the admin alone, however the API is guarded."""
+    settings.API_AUTH = auth
+    order_in("FILLED", order_ref="=cmd()", symbol="MSFT")
+    order_in("NEW", order_ref="another")
+    reviewer.goto("/admin/orders/order/?symbol=MSFT")
+    expect(reviewer.get_by_text("Export these as")).to_be_visible()
+    shoot(reviewer, "admin-export")
+
     with reviewer.expect_download() as download:
-        reviewer.evaluate("location.href = '/api/v1/orders?format=csv'")
+        reviewer.get_by_role("link", name="CSV").click()
+    with reviewer.expect_download() as lines:
+        reviewer.get_by_role("link", name="JSON lines").click()
 
     text = Path(download.value.path()).read_text()
     assert download.value.suggested_filename == "orders.csv"
     assert "'=cmd()" in text
-    assert Entry.objects.filter(chain="site", kind="export").count() == 1
+    assert "another" not in text
+    assert '"order_ref":"=cmd()"' in Path(lines.value.path()).read_text()
+    assert lines.value.suggested_filename == "orders.jsonl"
+    assert Entry.objects.filter(chain="site", kind="export").count() == 2
+
+
+def test_events_of_an_order_are_reached_from_its_page(reviewer, settings, monkeypatch):
+    settings.API_AUTH = "keys"
+    monkeypatch.setattr("orders.admin.FIRST_EVENTS", 2)
+    monkeypatch.setattr("orders.admin.LAST_EVENTS", 1)
+    order = a_morning()
+    reviewer.goto(f"/admin/orders/order/{order.pk}/change/")
+
+    reviewer.get_by_role("link", name="All of them").click()
+
+    expect(reviewer.locator("#result_list tbody tr")).to_have_count(5)
+    shoot(reviewer, "admin-events")
+    reviewer.locator("#result_list tbody th a").first.click()
+    expect(reviewer.locator(".timeline > li")).to_have_count(1)
+    shoot(reviewer, "admin-event")
 
 
 def test_a_hostile_reference_stays_text(reviewer):

@@ -6,21 +6,23 @@ Rules
 2. In CSV no text begins like a formula, which a spreadsheet would run: such a cell has an apostrophe before it.
    Numbers, times and ids are written as they are. JSON lines are for programs and hold what the API holds.
 3. An export that cannot be finished breaks off its connection: a short file is never a whole one.
+4. It is an entry in the site's chain, committed before its first row leaves.
 """
 
 import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
+from django.http import QueryDict, StreamingHttpResponse
 from rest_framework import serializers
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
-from rest_framework.request import Request
 
+from audit.record import record_site
 from orders.api.v1.pages import Sort, bounded
 from orders.api.v1.parameters import BadParameter
 
@@ -55,8 +57,26 @@ class Formats(DefaultContentNegotiation):
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked for, and by whom: what the trail says of an export."""
+
+    form: BaseRenderer
+    parameters: QueryDict
+    actor: str
+    address: str
+    request_id: str
+
+
+def refuse_pages(parameters: QueryDict) -> None:
+    """Raises: BadParameter."""
+    for parameter in ("cursor", "limit"):
+        if parameter in parameters:
+            raise BadParameter(f"{parameter}: An export has every row: ask for it without {parameter}.")
+
+
 def answer(
-    request: Request,
+    asked: Asked,
     rows: QuerySet[Any],
     *,
     sort: Sort,
@@ -64,18 +84,23 @@ def answer(
     shown: Callable[[list[Any]], list[Any]],
     name: str,
 ) -> StreamingHttpResponse:
-    """All rows in that order, as a file; `shown` makes of rows read those to be written. Raises: BadParameter."""
-    for parameter in ("cursor", "limit"):
-        if parameter in request.query_params:
-            raise BadParameter(f"{parameter}: An export has every row: ask for it without {parameter}.")
-    chosen = request.accepted_renderer
+    """All rows in that order, as a file; `shown` makes of rows read those to be written. They are read when the answer
+    is sent: end the transaction, with the entry in the trail, before."""
+    chosen = asked.form
     written = (serializer.to_representation(row) for chunk in _chunks(rows, sort) for row in shown(chunk))
     lines = _csv(serializer, written) if chosen.format == "csv" else map(_json_line, written)
+    _record(asked, name)
     return StreamingHttpResponse(
         lines,
         content_type=f"{chosen.media_type}; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}.{chosen.format}"'},
     )
+
+
+def _record(asked: Asked, name: str) -> None:
+    parameters = {key: ",".join(asked.parameters.getlist(key)) for key in asked.parameters}
+    origin = {"address": asked.address, "request_id": asked.request_id}
+    record_site("export", asked.actor, {"list": name, "format": asked.form.format, "asked": parameters, **origin})
 
 
 def _chunks(rows: QuerySet[Any], sort: Sort) -> Iterator[list[Any]]:

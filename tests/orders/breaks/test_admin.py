@@ -151,7 +151,7 @@ def test_its_story(closer):
 
     text = page(closer, row)
 
-    for words in ("Opened", "Changed", "Books agree again", "by worker", f"Reconciliation #{run.pk}"):
+    for words in ("Opened", "Changed", "Books agree again", "by <bdi>worker</bdi>", f"Reconciliation #{run.pk}"):
         assert words in text
     assert "/close/" not in text
 
