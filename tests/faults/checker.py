@@ -10,7 +10,7 @@ Rules
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import product
@@ -89,6 +89,8 @@ class Findings:
         self.requests = {row["id"]: row for row in seen[2]}
         self.by_stamp = {order["stamp"]: order for order in self.orders if order["stamp"]}
         self.at_broker = [line for line in self.placements if line["accepted"] and self._reached(line)]
+        # Of many thousand orders, each is looked up and not looked for.
+        self.of_stamp, self.of_ref = _by(_stamp, self.at_broker), _by(_ref, self.at_broker)
 
     def _reached(self, placement: dict) -> bool:
         return not placement["held"] or placement["permId"] in self.transmitted
@@ -124,12 +126,11 @@ class Findings:
             yield from look()
 
     def _once(self) -> Iterator[str]:
-        stamps = Counter(_stamp(line) for line in self.at_broker)
-        for stamp, count in stamps.items():
-            if count > 1:
-                yield f"I1: stamp {stamp} was accepted {count} times"
+        for stamp, lines in self.of_stamp.items():
+            if len(lines) > 1:
+                yield f"I1: stamp {stamp} was accepted {len(lines)} times"
         for exchange in self._distinct_placements():
-            found = [line for line in self.at_broker if _ref(line) == exchange.ref]
+            found = self.of_ref[exchange.ref]
             if len(found) > exchange.legs:
                 yield f"I1: {exchange.path} {exchange.ref} led to {len(found)} orders at the broker"
 
@@ -161,24 +162,25 @@ class Findings:
                 yield f"I2: order {order['id']} has parent {line['parentId']}, its entry is {parent['broker_order_id']}"
 
     def _placed_is_placed(self) -> Iterator[str]:
+        accepted = _by(_ref, [line for line in self.placements if line["accepted"]])
         for exchange in self.run.client.exchanges:
             if exchange.said != "placed":
                 continue
-            there = {line["permId"] for line in self.placements if line["accepted"] and _ref(line) == exchange.ref}
+            there = {line["permId"] for line in accepted[exchange.ref]}
             if set(exchange.perm_ids) != there or len(exchange.perm_ids) != exchange.legs:
                 yield f"I3: {exchange.ref} was answered placed as {exchange.perm_ids}; the gateway has {sorted(there)}"
 
     def _not_placed_is_not_placed(self) -> Iterator[str]:
         given_up = {event["order_id"] for event in self.events if event["to_status"] == "NOT_PLACED"}
         for order in self.orders:
-            there = [line for line in self.at_broker if _stamp(line) == order["stamp"]]
+            there = self.of_stamp[order["stamp"]]
             if order["id"] in given_up and there:
                 yield f"I4: order {order['id']} was marked NOT_PLACED and the gateway has it as {there[0]['permId']}"
         for exchange in self._distinct_placements():
             if exchange.said != "not placed":
                 continue
             # A refusal of the broker may follow an acceptance: then the ledger says how the order ended.
-            alive = [p for p in self.at_broker if _ref(p) == exchange.ref and not self._ended_unfilled(p)]
+            alive = [line for line in self.of_ref[exchange.ref] if not self._ended_unfilled(line)]
             if alive:
                 yield f"I4: {exchange.ref} was answered {exchange.answer} and the gateway has {alive[0]['permId']}"
 
@@ -442,6 +444,13 @@ class Findings:
 
 def _is_placement_of_ours(line: dict) -> bool:
     return line["kind"] == "placement" and line["clientId"] == CLIENT_ID
+
+
+def _by(key: Callable[[dict], str | None], lines: Iterable[dict]) -> defaultdict[str | None, list[dict]]:
+    found: defaultdict[str | None, list[dict]] = defaultdict(list)
+    for line in lines:
+        found[key(line)].append(line)
+    return found
 
 
 def _stamp(line: dict) -> str | None:
