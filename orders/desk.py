@@ -119,6 +119,7 @@ class Desk:
     epoch: int
     claiming: threading.Lock = field(default_factory=threading.Lock)
     syncing: threading.Lock = field(default_factory=threading.Lock)  # one sync of executions at a time
+    sync_took: float = 0.0  # seconds, the last of them
     rounds: Rounds = field(default_factory=Rounds)
     ready: Queue = field(default_factory=Queue)
     uncommitted: set[int] = field(default_factory=set)  # requests whose claim failed in a way that may have committed

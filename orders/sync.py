@@ -5,6 +5,7 @@ The answers are applied as they come, by the consumer of reports; recovery, afte
 the same by itself.
 """
 
+import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from orders.desk import Desk
 from orders.models import NOT_AT_REST, Order
 
 SHARED = timedelta(seconds=1)
+PAUSES = 20  # times as long as the last sync took, at least, passes between two that nobody asked for
 
 
 def sync(desk: Desk) -> None:
@@ -29,7 +31,9 @@ def sync(desk: Desk) -> None:
     try:
         ((session, _),) = freshness.SESSION.read(gateway=desk.gateway)
         if _wanted(session) or _why_now(desk, session):
+            began = time.monotonic()
             reconcile.sync_executions(desk.broker)
+            desk.sync_took = time.monotonic() - began
             sessions = GatewaySession.objects.filter(pk=desk.gateway)
             sessions.update(executions_synced=Greatest(F("executions_synced"), session.executions_wanted))
     finally:
@@ -46,7 +50,9 @@ def _wanted(session: GatewaySession) -> bool:
 
 def _why_now(desk: Desk, session: GatewaySession) -> str:
     now, last = timezone.now(), session.executions_as_of
-    while_working = timedelta(seconds=settings.EXECUTION_SYNC_SECONDS)
+    # The whole day is told each time, and what happens meanwhile is heard behind it.
+    seldom = timedelta(seconds=desk.sync_took * PAUSES)
+    while_working = max(timedelta(seconds=settings.EXECUTION_SYNC_SECONDS), seldom)
     # Looked at last: between two syncs this runs several times a second.
     working = last is not None and now - last >= while_working and _something_works(desk.gateway)
     return schedule.due(
@@ -54,7 +60,7 @@ def _why_now(desk: Desk, session: GatewaySession) -> str:
         last=last,
         working=working,
         while_working=while_working,
-        at_rest=timedelta(seconds=settings.EXECUTION_SYNC_REST_SECONDS),
+        at_rest=max(timedelta(seconds=settings.EXECUTION_SYNC_REST_SECONDS), seldom),
         forgets=_forgets(desk, now),
     )
 

@@ -53,6 +53,23 @@ def test_on_schedule(desk, broker, case, seconds, working, asks):
     assert broker.asked == (ASKED if asks else []), case
 
 
+def test_a_day_that_takes_long_to_tell_is_asked_for_less_often(desk, broker):
+    order_in("NEW")
+    desk.sync_took = 6.0
+    synced(seconds=119)
+    sync.sync(desk)
+    assert broker.asked == []
+
+    synced(seconds=121)
+    sync.sync(desk)
+    assert broker.asked == ASKED
+    assert desk.sync_took < 1
+
+    synced(seconds=31)
+    sync.sync(desk)
+    assert broker.asked == 2 * ASKED
+
+
 def test_the_first_sync_is_recoverys_and_the_next_one_ours(desk, broker):
     session_row(epoch=1)
 
