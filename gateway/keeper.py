@@ -24,6 +24,8 @@ from gateway.reports import Cause, Heard, SessionChanged, SessionState
 
 log = logging.getLogger(__name__)
 
+GREETING = 2  # messages: the versions, and startApi
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
@@ -126,6 +128,9 @@ class Keeper:
             restored=lambda words: self._move(SessionState.RECOVERING, words),
         )
         link = Link(self._endpoint, self._connection + 1, watcher)
+        # The library writes its greeting by itself, and the gateway counts it with what follows.
+        while wait := self._pacer.try_take(GREETING):
+            await asyncio.sleep(wait)
         try:
             await link.open(self._timing.connect)
             self._accept(link)

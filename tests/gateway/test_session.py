@@ -627,6 +627,13 @@ def test_pacing_covers_questions(gateway, reports):
             session.ask(Query.POSITIONS, timeout=0.1)
 
 
+def test_the_greeting_counts_as_what_is_sent(gateway, reports):
+    with session_with(gateway.port, reports, messages_per_second=20) as session:
+        gateway.greet()
+        ready(session)
+        assert session.room(1, timeout=0) == 18
+
+
 def test_hears_at_most_once_a_second(gateway, reports):
     with session_with(gateway.port, reports) as session:
         talk = gateway.greet()
