@@ -292,7 +292,7 @@ def test_the_page_asks_for_a_time(page, story):
 
     assert "As it was known at an earlier time" in text
     assert 'type="datetime-local"' in section(text)
-    assert f'href="?as_of={quote((NOON + 2 * SECOND).isoformat())}#then"' in text
+    assert f'/change/?as_of={quote((NOON + 2 * SECOND).isoformat())}#then"' in text
 
 
 def test_the_page_as_of(page):
