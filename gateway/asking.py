@@ -73,18 +73,18 @@ class Asking:
     async def _put_account(self, link: Link, account: str, *, keep: bool) -> Future[None]:
         # The gateway serves one account subscription at a time, and a download is sent when one begins.
         if link.subscribed_account:
-            await self._pace(1)
+            await self._pacer.pace(1)
             link.client.reqAccountUpdates(False, link.subscribed_account)
         link.subscribed_account = account
         applied = await self._put_one(link, Query.ACCOUNT, key=account)
         if not keep:
-            await self._pace(1)
+            await self._pacer.pace(1)
             link.client.reqAccountUpdates(False, account)
             link.subscribed_account = ""
         return applied
 
     async def _put_one(self, link: Link, query: Query, *, key: str) -> Future[None]:
-        await self._pace(1)
+        await self._pacer.pace(1)
         self._shared.pop((link.number, query), None)  # who comes from here on asks for a later moment
         failures = self._delivery.failures
         question = self._open(link, FORMS[query], sender(link.client, query, key=key), key=key)
@@ -105,7 +105,7 @@ class Asking:
             contract = translation.us_stock(symbol)
         except ValueError:
             raise ContractNotFound(symbol) from None
-        await self._pace(1)
+        await self._pacer.pace(1)
         request_id = new_request_id()
         question = self._open(
             link,
@@ -144,10 +144,3 @@ class Asking:
             raise QueryTimedOut(why)
         finally:
             link.questions.drop(question)
-
-    async def _pace(self, messages: int) -> None:
-        while True:
-            wait = self._pacer.try_take(messages)
-            if not wait:
-                return
-            await asyncio.sleep(wait)

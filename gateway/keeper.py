@@ -129,8 +129,7 @@ class Keeper:
         )
         link = Link(self._endpoint, self._connection + 1, watcher)
         # The library writes its greeting by itself, and the gateway counts it with what follows.
-        while wait := self._pacer.try_take(GREETING):
-            await asyncio.sleep(wait)
+        await self._pacer.pace(GREETING)
         try:
             await link.open(self._timing.connect)
             self._accept(link)

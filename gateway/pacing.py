@@ -6,6 +6,7 @@ which a smaller number in a window of one second would not help against: it can 
 the beginning of the next. Thread-safe; nobody sleeps under the lock.
 """
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -43,6 +44,14 @@ class Pacer:
                 return False
             time.sleep(wait)
         return True
+
+    async def pace(self, messages: int) -> None:
+        """Wait for the tokens, on an event loop and however long it takes."""
+        while True:
+            wait = self.try_take(messages)
+            if not wait:
+                return
+            await asyncio.sleep(wait)
 
     def wait_for(self, messages: int, *, timeout: float) -> int:
         """Wait until so many tokens are there, and take none: how many there are, 0 when they would come too late."""

@@ -192,6 +192,8 @@ def _send(claim: Claim, *, desk: Desk, connection_number: int) -> None:
     request_pk = claim.orders[0].request_id
     assert request_pk is not None
     try:
+        # A question may have taken the room that there was; a look at halts does not last until there is more.
+        desk.broker.room(len(claim.tickets), timeout=claim.before - time.monotonic())
         before = min(claim.before, _not_halted_until(claim))
         desk.broker.transmit(claim.tickets, connection=connection_number, before=before)
         kill_points.reached("worker.written")

@@ -1,5 +1,6 @@
 """What is told together is applied together, and comes to the same as one by one."""
 
+import time
 from decimal import Decimal as D
 
 import pytest
@@ -152,6 +153,17 @@ def test_what_has_no_room_waits_and_leaves_the_queue(desk, broker):
     assert [ticket.order_id for ticket in broker.transmitted] == [1, 2]
 
 
+def test_a_question_that_takes_the_room_of_a_claimed_order_delays_it(desk, broker, monkeypatch):
+    """Longer than a look at halts lasts: it is taken anew, and the order is sent."""
+    (order,) = placed(LIMIT)
+    waits = [lambda: None, lambda: time.sleep(dispatch.LOOK_HOLDS_SECONDS)]
+    monkeypatch.setattr(broker, "room", lambda messages, *, timeout: waits.pop(0)() or 46)
+
+    dispatch.submit(order.request_id, desk=desk)
+
+    assert len(broker.transmitted) == 1
+
+
 def test_the_sweep_leaves_alone_what_a_thread_sees_to(desk, broker):
     (order,) = placed(LIMIT)
     desk.ready.put(Ready(order.request_id, broker.qualify("S0", timeout=1), orders=1))
@@ -172,7 +184,7 @@ def test_more_than_there_is_room_for_is_claimed_in_several_turns(desk, broker):
 
     assert [ticket.instrument.symbol for ticket in broker.transmitted] == ["S3"] * 4
     assert list(Order.objects.order_by("pk").values_list("broker_order_id", flat=True)) == [1, 2, 3, 4]
-    assert broker.asked_room_for == [4, 2]
+    assert broker.asked_room_for == [4, 1, 1, 2, 1, 1]  # for a group, and for each order before it is written
 
 
 def test_the_walk_of_an_order_costs_so_many_queries(desk, django_assert_num_queries):
