@@ -161,6 +161,7 @@ def test_a_question_that_takes_the_room_of_a_claimed_order_delays_it(desk, broke
 
     dispatch.submit(order.request_id, desk=desk)
 
+    assert not waits  # before the claim, and before the write
     assert len(broker.transmitted) == 1
 
 
