@@ -19,6 +19,7 @@ from django.db import DatabaseError, connection
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Field, Model, QuerySet
+from psycopg import ClientCursor
 
 NEVER_BY_ITSELF = 1_000_000_000  # executions after which the driver would prepare what nobody asked it to
 
@@ -37,7 +38,7 @@ def one(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     return row
 
 
-def many(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
+def many(statement: str, parameters: Mapping[str, Any] | None) -> list[tuple[Any, ...]]:
     """The rows of the answer."""
     with _asked(statement, parameters) as cursor:
         rows: list[tuple[Any, ...]] = cursor.fetchall()
@@ -50,11 +51,16 @@ class Query:
 
     def __init__(self, compose: Callable[..., QuerySet[Any, Any]]) -> None:
         self.compose = compose
-        self._composed = lru_cache(maxsize=64)(lambda *arguments: compose(*arguments).query.sql_with_params())
+        self._composed = lru_cache(maxsize=64)(self._compose)
 
     def rows(self, *arguments: Hashable) -> list[tuple[Any, ...]]:
-        statement, parameters = self._composed(*arguments)
-        return many(statement, parameters)
+        return many(self._composed(*arguments), None)
+
+    def _compose(self, *arguments: Hashable) -> str:
+        # Values in the text: to a parameter no partial index is known to apply.
+        statement, parameters = self.compose(*arguments).query.sql_with_params()
+        connection.ensure_connection()
+        return ClientCursor(connection.connection).mogrify(statement, parameters)
 
 
 class Selection(Generic[Row]):
@@ -119,7 +125,8 @@ class Change(Generic[Row]):
     def write(self, rows: Sequence[Row]) -> None:
         if not rows:
             return
-        with _asked(self._statement, {"rows": _text(rows, self._fields)}) as cursor:
+        keys = [row.pk for row in rows]
+        with _asked(self._statement, {"rows": _text(rows, self._fields), "keys": keys}) as cursor:
             changed = cursor.rowcount
         if changed != len(rows):
             raise DatabaseError(f"{changed} rows of {self._model._meta.db_table} were there, not {len(rows)}")
@@ -133,10 +140,11 @@ class Change(Generic[Row]):
     def _statement(self) -> str:
         key, *others = self._fields
         changes = ", ".join(f'"{field.column}" = told."{field.column}"' for field in others)
+        # The keys beside the rows: PostgreSQL takes any JSON for a hundred of them, and would read the whole table.
         return (
             f'UPDATE "{self._model._meta.db_table}" AS kept SET {changes} '  # noqa: S608
             f"FROM ROWS FROM ({_recordset(self._fields)}) AS told ({_columns(self._fields)}) "
-            f'WHERE kept."{key.column}" = told."{key.column}"'
+            f'WHERE kept."{key.column}" = told."{key.column}" AND kept."{key.column}" = ANY(%(keys)s)'
         )
 
 
@@ -166,7 +174,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _asked(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> Iterator[CursorWrapper]:
+def _asked(statement: str, parameters: Mapping[str, Any] | None) -> Iterator[CursorWrapper]:
     # As Django's own `cursor()` does: a connection that broke is found out, and what fails is an error of Django's.
     connection.close_if_health_check_failed()
     connection.ensure_connection()

@@ -57,6 +57,7 @@ def postgres(directory: Path, *, port: int = 0, durable: bool = True, shared: Pa
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "max_connections": "200",
+        "autovacuum_naptime": "10s",  # a table of a few minutes is planned for as if it were empty until then
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] ",

@@ -21,7 +21,8 @@ from orders.desk import Desk
 from orders.models import NOT_AT_REST, Order
 
 SHARED = timedelta(seconds=1)
-PAUSES = 20  # times as long as the last sync took, at least, passes between two that nobody asked for
+PAUSES = 100  # times as long as the last sync took, at least, passes between two that nobody asked for;
+LONGEST_PAUSE = timedelta(hours=1)  # but no more than this
 
 
 def sync(desk: Desk) -> None:
@@ -51,7 +52,7 @@ def _wanted(session: GatewaySession) -> bool:
 def _why_now(desk: Desk, session: GatewaySession) -> str:
     now, last = timezone.now(), session.executions_as_of
     # The whole day is told each time, and what happens meanwhile is heard behind it.
-    seldom = timedelta(seconds=desk.sync_took * PAUSES)
+    seldom = min(timedelta(seconds=desk.sync_took * PAUSES), LONGEST_PAUSE)
     while_working = max(timedelta(seconds=settings.EXECUTION_SYNC_SECONDS), seldom)
     # Looked at last: between two syncs this runs several times a second.
     working = last is not None and now - last >= while_working and _something_works(desk.gateway)

@@ -6,12 +6,12 @@ All of them or none: a bracket is one thing.
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from database import prepared
 from orders import events, journal
-from orders.models import Order
+from orders.models import NOT_AT_REST, Order
 from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 
 
@@ -36,8 +36,12 @@ def _overdue() -> QuerySet[Order, Any]:
 
 
 def _broken() -> QuerySet[Order, Any]:
-    broken = Order.objects.filter(role__in=BRACKET, status__in=(OrderStatus.REJECTED, OrderStatus.NOT_PLACED))
-    return broken.filter(request__orders__status__in=WORKING).values_list("request_id").distinct()
+    # From what works to what was refused: of the one there are few, of the other ever more.
+    refused = Order.objects.filter(
+        request=OuterRef("request"), role__in=BRACKET, status__in=(OrderStatus.REJECTED, OrderStatus.NOT_PLACED)
+    )
+    working = Order.objects.filter(NOT_AT_REST, Exists(refused), role__in=BRACKET, status__in=WORKING)
+    return working.values_list("request_id").distinct()
 
 
 OVERDUE = prepared.Query(_overdue)

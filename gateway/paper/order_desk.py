@@ -67,9 +67,7 @@ class OrderDesk:
             session.error(-1, 327, "Only the default client (i.e 0) can auto bind orders.")
 
     def completed(self, session: Session, message: m.ReqCompletedOrders) -> None:
-        for order in self._exchange.register.completed.values():
-            session.send(rendering.completed_order(order, self._clock))
-        session.send(m.CompletedOrdersEnd())
+        session.tell(self._told_completed(list(self._exchange.register.completed.values())))
 
     def executions(self, session: Session, message: m.ReqExecutions) -> None:
         try:
@@ -77,7 +75,7 @@ class OrderDesk:
         except ValueError:
             session.error(message.req_id, 321, "Error validating request.-'bI' : cause - Invalid time was entered")
             return
-        session.unsaid = self._told(list(filter(fits, self._exchange.register.executions)), message.req_id)
+        session.tell(self._told_executions(list(filter(fits, self._exchange.register.executions)), message.req_id))
 
     # Events
 
@@ -101,8 +99,14 @@ class OrderDesk:
                 session.send(rendering.open_order(order), rendering.order_status(order))
         session.send(m.OpenOrderEnd())
 
-    def _told(self, executions: list[Execution], request_id: int) -> Iterator[m.Response]:
-        """Bit by bit: a whole day takes seconds to say, and others want to be heard meanwhile."""
+    # Bit by bit: a whole day takes seconds to say, and others want to be heard meanwhile.
+
+    def _told_completed(self, orders: list[Order]) -> Iterator[m.Response]:
+        for order in orders:
+            yield rendering.completed_order(order, self._clock)
+        yield m.CompletedOrdersEnd()
+
+    def _told_executions(self, executions: list[Execution], request_id: int) -> Iterator[m.Response]:
         for execution in executions:
             yield rendering.exec_details(execution, self._clock, request_id)
             yield rendering.commission_report(execution)

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 ACCOUNT_DELAY = 0.05  # seconds from an execution to the account values that follow from it
 MAX_UNREAD = 64 << 20  # bytes a client may leave unread before it is dropped
+ENOUGH_UNREAD = 1 << 20  # bytes behind which no more of a long answer is put
+BREATH, PATIENCE = 0.001, 0.1  # seconds between two parts of a long answer; until a slow reader is looked at again
 
 
 class Connection(asyncio.Protocol):
@@ -25,6 +27,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self.transport: asyncio.Transport
         self.session: Session
+        self._telling = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -64,6 +67,19 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         elif self.session.closing:
             self.transport.close()
+        elif self.session.unsaid and not self._telling:
+            self._telling = True
+            self._server.loop.call_later(PATIENCE if self._reads_slowly() else BREATH, self._tell_more)
+
+    def _tell_more(self) -> None:
+        self._telling = False
+        if not self.transport.is_closing():
+            if not self._reads_slowly():
+                self.session.say_more()
+            self._server.answer_soon()
+
+    def _reads_slowly(self) -> bool:
+        return self.transport.get_write_buffer_size() > ENOUGH_UNREAD
 
 
 class Server:

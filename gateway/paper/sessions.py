@@ -4,6 +4,7 @@ Rules: a session may be spoken to from startApi until it is closing; what is sen
 the exchange must not care whether somebody listens.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,6 +14,7 @@ from gateway.tws.connection import ServerConnection, State
 from gateway.tws.messages import ErrorMessage, Response
 
 NOBODY = -1
+MESSAGES_A_TURN = 200  # of a long answer, before others have their turn, and other questions of the same client
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,17 +35,27 @@ class Session:
     summaries: dict[int, frozenset[str]] = field(default_factory=dict)  # request id: tags
     quotes: dict[int, int] = field(default_factory=dict)  # request id: contract id
     said: dict[tuple[object, ...], str] = field(default_factory=dict)  # what subscriptions were last told
-    unsaid: Iterator[Response] = field(default_factory=lambda: iter(()))  # the rest of a long answer
+    unsaid: deque[Iterator[Response]] = field(default_factory=deque)  # what is left of long answers, in their order
 
     def send(self, *messages: Response) -> None:
         if self.connection.state is State.OPEN and not self.closing:
             self.connection.send(*messages)
 
-    def say_more(self, messages: int) -> bool:
-        """Say that much of a long answer; true when there may be more."""
-        part = list(islice(self.unsaid, messages))
+    def tell(self, answer: Iterator[Response]) -> None:
+        """Begin an answer that may be long: what is not said at once waits for `say_more`."""
+        self.unsaid.append(answer)
+        if len(self.unsaid) == 1:
+            self.say_more()
+
+    def say_more(self) -> None:
+        """Say another part of what was begun."""
+        part: list[Response] = []
+        while self.unsaid and len(part) < MESSAGES_A_TURN:
+            bit = list(islice(self.unsaid[0], MESSAGES_A_TURN - len(part)))
+            part += bit
+            if not bit:
+                self.unsaid.popleft()
         self.send(*part)
-        return len(part) == messages
 
     def error(self, request_id: int, code: int, text: str) -> None:
         self.send(ErrorMessage(req_id=request_id, code=code, text=text))

@@ -8,6 +8,7 @@ opens no socket and reads no clock but the exchange's; `now` is the server's, an
     wait = venue.receive(session, data, now)      # > 0: a paced client; call again, with b"", after that many seconds
     venue.commit()
     transport.write(session.connection.data_to_send())
+    session.say_more()                            # a moment later, while session.unsaid is not empty
     venue.refresh_accounts()                      # a moment later, when venue.traded is not empty
     venue.disconnect(session)
 """
@@ -47,8 +48,6 @@ TOO_FAST = "Max rate of messages per second has been exceeded:max={} rec={} ({})
 PACED = "+PACEAPI"
 STEPS_PER_REFRESH = 6  # account values follow prices more slowly than quotes do
 STEPS_PER_PRICE_SAVE = 60
-MESSAGES_A_TURN = 1000  # of a long answer, before others have their turn
-BREATH = 0.001  # seconds
 
 
 class Venue:
@@ -131,8 +130,6 @@ class Venue:
         """Read and answer what came. The seconds until more of it may be read and answered, else 0."""
         session.connection.receive_data(data)
         while not session.closing:
-            if session.say_more(MESSAGES_A_TURN):
-                return BREATH
             wait = session.throttle.wait(now)
             if wait and PACED in session.connection.connect_options:
                 return wait

@@ -98,6 +98,34 @@ def test_numbers_and_what_is_not_known_come_back_as_they_were():
     assert stored.con_id == 2**62
 
 
+def plan_of_last_statement(*parameters):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_prepared_statements ORDER BY prepare_time DESC LIMIT 1")
+        (name,) = cursor.fetchone()
+        cursor.execute(f'EXPLAIN EXECUTE "{name}" ({", ".join(["%s"] * len(parameters))})', parameters)
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+def test_a_row_of_many_is_changed_without_reading_the_others():
+    session_row()
+    rows = [value(f"key {number}") for number in range(4000)]
+    VALUES.write(rows)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE accounts_accountvalue")
+
+    prepared.Change(AccountValue, ["value"]).write(rows[:1])
+
+    plan = plan_of_last_statement("[]", [rows[0].pk])
+    assert "accounts_accountvalue_pkey" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_statements_are_planned_once_whatever_they_are_asked_with():
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW plan_cache_mode")
+        assert cursor.fetchone() == ("force_generic_plan",)
+
+
 def write_at_once(rows):
     with transaction.atomic():
         VALUES.write(rows)

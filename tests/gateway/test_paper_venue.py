@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.paper import venue
+from gateway.paper import sessions
 from gateway.paper.ledger import Ledger
 from gateway.paper.rendering import Clock
 from gateway.paper.sessions import Session
@@ -264,25 +264,30 @@ def test_a_time_that_is_none(house: House) -> None:
 
 
 def test_a_long_answer_is_said_bit_by_bit(house, monkeypatch):
-    monkeypatch.setattr(venue, "MESSAGES_A_TURN", 4)
+    monkeypatch.setattr(sessions, "MESSAGES_A_TURN", 4)
     one, two = house.client(1), house.client(2)
     for order_id in range(1, 6):
         one.place(order_id)
-    question = pack_fields(encode(m.ReqExecutions(req_id=9), one.session.connection.version))
+    executions = house.floor.exchange.register.executions[:5]
 
-    assert one.write(question + pack_fields(encode(m.ReqCurrentTime(), one.session.connection.version))) > 0
-    said = one.heard()
+    said = one.answer(m.ReqExecutions(req_id=9))
+    said += one.answer(m.ReqCompletedOrders(api_only=False))  # has its turn behind it
     assert len(said) == 4
     assert two.answer(m.ReqCurrentTime())  # others are not kept waiting
     two.place(1)  # no part of what was asked before it
-    while one.write(b"") > 0:
+    (time,) = one.answer(m.ReqCurrentTime())  # nor is what else it asks itself
+    assert isinstance(time, m.CurrentTime)
+    while one.session.unsaid:
+        one.session.say_more()
         said += one.heard()
-    said += one.heard()
 
-    told = [message.exec_id for message in said if isinstance(message, m.ExecDetails) and message.req_id == 9]
+    told = [message.exec_id for message in said if isinstance(message, m.ExecDetails)]
     paid = [message.exec_id for message in said if isinstance(message, m.CommissionReport)]
-    assert told == paid == [execution.exec_id for execution in house.floor.exchange.register.executions[:5]]
-    assert [type(message) for message in said[-2:]] == [m.ExecDetailsEnd, m.CurrentTime]
+    assert told == paid == [execution.exec_id for execution in executions]
+    ends = [message for message in said if isinstance(message, m.ExecDetailsEnd | m.CompletedOrdersEnd)]
+    assert ends == [m.ExecDetailsEnd(req_id=9), m.CompletedOrdersEnd()]
+    completed = said[said.index(ends[0]) + 1 : -1]
+    assert [message.perm_id for message in completed] == [execution.perm_id for execution in executions]
 
 
 def test_completed_orders(house: House) -> None:

@@ -53,17 +53,18 @@ def test_on_schedule(desk, broker, case, seconds, working, asks):
     assert broker.asked == (ASKED if asks else []), case
 
 
-def test_a_day_that_takes_long_to_tell_is_asked_for_less_often(desk, broker):
+@pytest.mark.parametrize(("took", "pause"), [(6.0, 600), (600.0, 3600)])
+def test_a_day_that_takes_long_to_tell_is_asked_for_less_often(desk, broker, took, pause):
     order_in("NEW")
-    desk.sync_took = 6.0
-    synced(seconds=119)
+    desk.sync_took = took
+    synced(seconds=pause - 2)
     sync.sync(desk)
     assert broker.asked == []
 
-    synced(seconds=121)
+    synced(seconds=pause + 1)
     sync.sync(desk)
     assert broker.asked == ASKED
-    assert desk.sync_took < 1
+    assert desk.sync_took < 0.3
 
     synced(seconds=31)
     sync.sync(desk)
