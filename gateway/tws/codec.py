@@ -221,5 +221,5 @@ def _decode(fields: Sequence[str], version: int, kinds: Mapping[int, type[m.Mess
             message_id=number,
             request_id=known.get("order_id", known.get("req_id")),
         ) from None
-    message: m.Message = build(form.kind, {**reading.values, "leftover": tuple(reading.source)})
+    message: m.Message = build(form.kind, reading, leftover=tuple(reading.source))
     return message

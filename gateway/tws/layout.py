@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby, islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Protocol, get_type_hints
 
 from gateway.tws.fields import COUNT, FLAG, Encoding
@@ -39,11 +39,21 @@ Layout = tuple[Item, ...]
 
 @dataclass(slots=True)
 class Reading:
-    """A message being read: the fields to come, and the values and texts gathered so far, by path."""
+    """A message being read: the fields to come, the values gathered so far by name, those of its parts (`order.tif`) by
+    part and name, and the texts by path."""
 
     source: Iterator[str]
     values: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+
+    def keep(self, path: str, value: Any) -> None:
+        part, _, name = path.rpartition(".")
+        self.of(part)[name] = value
+
+    def of(self, part: str) -> dict[str, Any]:
+        """The values of that part; of the message itself where it is empty."""
+        return self.parts.setdefault(part, {}) if part else self.values
 
     def take(self) -> str:
         for text in self.source:
@@ -92,7 +102,7 @@ class Field:
     before: int = NEVER
 
     def read(self, reading: Reading) -> None:
-        reading.values[self.path] = reading.take_as(self.path, self.encoding)
+        reading.keep(self.path, reading.take_as(self.path, self.encoding))
 
     def write(self, writing: Writing) -> None:
         writing.put(self.path, self.encoding.write(_getter(self.path)(writing.source)))
@@ -161,7 +171,7 @@ class Repeated:
             for item in self.items:
                 item.read(part)
             elements.append(self.element(**part.values))
-        reading.values[self.path] = tuple(elements)
+        reading.keep(self.path, tuple(elements))
 
     def write(self, writing: Writing) -> None:
         elements = _getter(self.path)(writing.source)
@@ -192,7 +202,7 @@ class Optional:
             for item in self.items:
                 item.read(part)
             value = self.element(**part.values)
-        reading.values[self.path] = value
+        reading.keep(self.path, value)
 
     def write(self, writing: Writing) -> None:
         value = _getter(self.path)(writing.source)
@@ -218,6 +228,7 @@ class Run:
         self._readers = tuple(field.encoding.read for field in fields)
         self._writers = tuple(field.encoding.write for field in fields)
         self._deciders = tuple((n, path) for n, path in enumerate(self._paths) if path in deciders)
+        self._places = tuple(_places(self._paths))
 
     def read(self, reading: Reading) -> None:
         texts = tuple(islice(reading.source, len(self._fields)))
@@ -230,7 +241,8 @@ class Run:
             for field in self._fields:
                 field.read(reading)
             raise
-        reading.values.update(zip(self._paths, values, strict=True))
+        for part, names, where in self._places:
+            reading.of(part).update(zip(names, values[where], strict=True))
         for number, path in self._deciders:
             reading.texts[path] = texts[number]
 
@@ -243,6 +255,15 @@ class Run:
 
     def under(self, owner: str) -> "Run":
         raise TypeError("a run is made of what stands where it is to be")
+
+
+def _places(paths: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], slice]]:
+    """Which of these values belong to which part, under what names."""
+    begin = 0
+    for part, of_it in groupby((path.rpartition(".") for path in paths), key=itemgetter(0)):
+        names = tuple(name for _, _, name in of_it)
+        yield part, names, slice(begin, begin + len(names))
+        begin += len(names)
 
 
 def in_runs(layout: Layout) -> Layout:
@@ -297,19 +318,10 @@ def annotated_layout(kind: type) -> Layout:
     return tuple(items)
 
 
-def build(kind: type, values: dict[str, Any]) -> Any:
-    """Make the message from values by path; the parts (`order.tif`) first."""
-    own: dict[str, Any] = {}
-    parts: dict[str, dict[str, Any]] = {}
-    for path, value in values.items():
-        owner, dot, name = path.partition(".")
-        if dot:
-            parts.setdefault(owner, {})[name] = value
-        else:
-            own[path] = value
-    for owner, part in parts.items():
-        own[owner] = _part_type(kind, owner)(**part)
-    return kind(**own)
+def build(kind: type, reading: Reading, **more: Any) -> Any:
+    """Make the message from what was read; its parts first."""
+    parts = {name: _part_type(kind, name)(**values) for name, values in reading.parts.items()}
+    return kind(**reading.values, **parts, **more)
 
 
 @cache

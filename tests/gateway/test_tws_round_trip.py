@@ -21,7 +21,7 @@ from gateway.tws.codec import (
 )
 from gateway.tws.errors import RemoteProtocolError
 from gateway.tws.framing import FrameBuffer, pack_fields, split_fields
-from gateway.tws.layout import Constant, Field, Group, Optional, Repeated, build
+from gateway.tws.layout import Constant, Field, Group, Optional, Reading, Repeated, build
 
 VERSIONS = st.integers(MIN_VERSION, MAX_VERSION)
 KINDS = [*REQUESTS, *RESPONSES]
@@ -103,7 +103,10 @@ def messages(kind, version):
     def message(draw):
         values = {}
         draw_items(draw, FORMS[kind, version].items, values)
-        return build(kind, values)
+        reading = Reading(iter(()))
+        for path, value in values.items():
+            reading.keep(path, value)
+        return build(kind, reading)
 
     return message()
 
