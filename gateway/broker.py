@@ -37,7 +37,8 @@ class Broker(Protocol):
     def status(self) -> SessionStatus: ...
 
     def room(self, messages: int, *, timeout: float) -> int:
-        """Wait until so many wire messages could be written at once, and tell how many could; none is taken.
+        """Wait until so many wire messages may be written, or may be by the time they are claimed, and tell how many
+        may; none is taken.
 
         Raises: NothingSent when that is not so in time.
         """

@@ -120,7 +120,7 @@ class BrokerSession:
         return self._keeper.status()
 
     def room(self, messages: int, *, timeout: float) -> int:
-        if free := self._pacer.wait_for(messages, timeout=timeout):
+        if free := self._pacer.wait_for(messages, timeout=timeout, ahead=pacing.AHEAD):
             return free
         raise NothingSent(f"no room for {messages} more message(s) to the gateway within {timeout:g} s")
 

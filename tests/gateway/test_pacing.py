@@ -90,6 +90,23 @@ def test_room_is_waited_for_and_not_taken():
     assert pacer.take(3, timeout=0)
 
 
+def test_room_that_will_be_there_counts_and_is_not_there_before():
+    now = [10.0]
+    pacer = Pacer(limit=3, window=1.0, clock=lambda: now[0])
+    for _ in range(3):
+        assert pacer.take(1, timeout=0)
+        now[0] += 0.01
+
+    now[0] = 10.97
+    assert pacer.wait_for(1, timeout=0, ahead=0.035) == 1
+    assert pacer.wait_for(2, timeout=0, ahead=0.045) == 2
+    assert pacer.wait_for(1, timeout=0, ahead=0.025) == 0
+    assert pacer.wait_for(2, timeout=0, ahead=0.035) == 0
+    assert pacer.try_take(1) == pytest.approx(0.03)
+    now[0] = 11.03
+    assert pacer.wait_for(3, timeout=0, ahead=0.1) == 3
+
+
 def test_threads_share_one_limit():
     pacer = Pacer(limit=5, window=0.2)
     taken = []
