@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 LIMIT = 48
 WINDOW = 1.02  # seconds
-# Seconds from when room is looked for to the write, for a claim and its commit. Begun only when there is room, they would
-# leave each place empty for so long: two or three of 47 a second.
+# Seconds from when room is looked for to the write, for a claim and its commit. Begun only when there is room, they
+# would leave each place empty for so long: two or three of 47 a second.
 AHEAD = 0.1
 
 

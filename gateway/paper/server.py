@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 ACCOUNT_DELAY = 0.05  # seconds from an execution to the account values that follow from it
 MAX_UNREAD = 64 << 20  # bytes a client may leave unread before it is dropped
 ENOUGH_UNREAD = 1 << 20  # bytes behind which no more of a long answer is put
-BREATH, PATIENCE = 0.001, 0.1  # seconds between two parts of a long answer; until a slow reader is looked at again
+# Seconds between two parts of a long answer: to a client that only listens; to one that traded within the last second,
+# so that what its orders become does not wait behind it; until a slow reader is looked at again.
+BREATH, WHILE_TRADING, PATIENCE = 0.001, 0.05, 0.1
 
 
 class Connection(asyncio.Protocol):
@@ -69,7 +71,12 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         elif self.session.unsaid and not self._telling:
             self._telling = True
-            self._server.loop.call_later(PATIENCE if self._reads_slowly() else BREATH, self._tell_more)
+            self._server.loop.call_later(self._until_more(), self._tell_more)
+
+    def _until_more(self) -> float:
+        if self._reads_slowly():
+            return PATIENCE
+        return WHILE_TRADING if self._server.loop.time() - self.session.traded < 1.0 else BREATH
 
     def _tell_more(self) -> None:
         self._telling = False

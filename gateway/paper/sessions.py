@@ -4,6 +4,7 @@ Rules: a session may be spoken to from startApi until it is closing; what is sen
 the exchange must not care whether somebody listens.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from gateway.tws.connection import ServerConnection, State
 from gateway.tws.messages import ErrorMessage, Response
 
 NOBODY = -1
-MESSAGES_A_TURN = 200  # of a long answer, before others have their turn, and other questions of the same client
+MESSAGES_A_TURN = 100  # of a long answer, before others have their turn, and other questions of the same client
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Session:
     summaries: dict[int, frozenset[str]] = field(default_factory=dict)  # request id: tags
     quotes: dict[int, int] = field(default_factory=dict)  # request id: contract id
     said: dict[tuple[object, ...], str] = field(default_factory=dict)  # what subscriptions were last told
+    traded: float = -math.inf  # when it last placed or cancelled an order, by the server's clock
     unsaid: deque[Iterator[Response]] = field(default_factory=deque)  # what is left of long answers, in their order
 
     def send(self, *messages: Response) -> None:

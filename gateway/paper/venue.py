@@ -189,6 +189,8 @@ class Venue:
         session.messages += 1
         if message.leftover:
             log.warning("client %s: fields left over in %s", session.client_id, message)
+        if isinstance(message, m.PlaceOrder | m.CancelOrder):
+            session.traded = now
         if session.throttle.take(now):
             self._handlers[type(message)](session, message)
             self._deliver()
