@@ -209,10 +209,12 @@ class Owner:
                     return  # a part of an answer, applied with the others before anything that comes after them
                 if len(batch) > 1:
                     _apply_together(batch, book, session=name)
+                    day.learn(batch)
                     return
                 book.apply(first)
                 reports.apply_report(first, session=name, client_id=settings.IB_CLIENT_ID)
                 holdings.apply_report(first, gateway=settings.GATEWAY_NAME)
+                day.learn(batch)
                 if isinstance(first, SessionChanged) and first.state is SessionState.DISCONNECTED:
                     connection.close()  # a session's last word, and maybe this thread's as well
                 return

@@ -4,7 +4,8 @@ Rules
 1. Its parts are put aside and written together, a page at a time, before anything that comes after them is applied.
 2. An execution remembered to be on record is passed over. Only what is committed is remembered, and nothing on record
    is ever taken back; what is not remembered is looked up, so forgetting costs time and nothing else.
-3. The same words on a completed order are passed over while its row is as they left it.
+3. The same words on a completed order are passed over while its row is as they left it, which is looked up once for
+   an answer: what changes a row meanwhile has it looked at with the next answer.
 4. A part that cannot be written does not keep the others out, and the answer does not count as complete.
 Used by the consumer of reports alone.
 """
@@ -12,7 +13,7 @@ Used by the consumer of reports alone.
 import hashlib
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, TypeGuard
 
@@ -20,6 +21,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
 from accounts.models import GatewaySession
+from database import prepared
 from gateway.reports import (
     AnswerComplete,
     CommissionReport,
@@ -38,6 +40,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 100
 REMEMBERED = 200_000  # executions, and as many commissions: about 60 MB
+NUMBERS = "SELECT perm_id, last_sequence FROM orders_order WHERE perm_id = ANY(%(perm_ids)s)"
 TALLIED = {
     Outcome.KNOWN: "known",
     Outcome.TRADE: "new",
@@ -74,7 +77,13 @@ class Day:
             self._end()
         elif isinstance(report, SessionChanged):  # an answer that was cut off says nothing of the next
             self._begin_anew()
+        if isinstance(report, AnswerComplete | SessionChanged):
+            self._memory.look_anew()
         return gathered
+
+    def learn(self, reports: Iterable[Report]) -> None:
+        """Remember what came by itself and is on record: it is a part of the next answer."""
+        self._memory.keep(reports)
 
     def takes(self, report: Report) -> bool:
         """Whether it is a part of the answer; not yet taken."""
@@ -133,7 +142,7 @@ class Day:
             order = found.of(part.order_ref, part.perm_id, part.account)
             if order is None:
                 strangers.append((part, session))
-            elif not self._memory.has_completed(part, order):
+            else:
                 self._memory.keep_completed(part, reports.apply_completed(part, order, session=session))
         if not strangers:
             return
@@ -165,7 +174,8 @@ class _Memory:
         self._most = most
         self._executions: defaultdict[str, set[str]] = defaultdict(set)  # ids by account
         self._commissions: set[str] = set()
-        self._completed: dict[int, tuple[bytes, int]] = {}  # what was said, and the row's number after it
+        self._completed: dict[int, tuple[bytes, int]] = {}  # by permId: what was said, and the row's number after it
+        self._numbers: dict[int, int] | None = None  # by permId: the row's number now
         self._is_empty = True
 
     def has(self, part: Part) -> bool:
@@ -174,10 +184,13 @@ class _Memory:
         if isinstance(part, ExecutionReport):
             return part.exec_id in self._executions[part.account]
         if isinstance(part, CompletedOrderReport):
-            return False  # whether it is news depends on its order
+            if self._numbers is None:
+                self._numbers = dict(prepared.many(NUMBERS, {"perm_ids": list(self._completed)}))
+            kept = self._completed.get(part.perm_id)
+            return kept is not None and kept == (_digest(part), self._numbers.get(part.perm_id))
         return _words(part.exec_id, part.commission, part.currency, part.realized_pnl) in self._commissions
 
-    def keep(self, parts: Iterator[Part]) -> None:
+    def keep(self, parts: Iterable[Report]) -> None:
         for part in parts:
             if isinstance(part, ExecutionReport):
                 self._executions[part.account].add(part.exec_id)
@@ -188,14 +201,15 @@ class _Memory:
             self._commissions.clear()
             self._is_empty = True
 
-    def has_completed(self, part: CompletedOrderReport, order: Order) -> bool:
-        return self._completed.get(part.perm_id) == (_digest(part), order.last_sequence)
-
     def keep_completed(self, part: CompletedOrderReport, order: Order | None) -> None:
         if order is not None:
             if len(self._completed) > self._most:
                 self._completed.clear()
             self._completed[part.perm_id] = _digest(part), order.last_sequence
+
+    def look_anew(self) -> None:
+        """Rows may have changed by the next answer."""
+        self._numbers = None
 
     def _recall(self) -> None:
         """Two queries, in the place of one for each page of what is known already."""

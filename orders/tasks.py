@@ -68,7 +68,7 @@ def sync_executions() -> None:
 @shared_task(ignore_result=True)
 def compare_books() -> None:
     """Ask for our books to be compared with the broker's; the owner of the session sees the row."""
-    runs.request(settings.GATEWAY_NAME, by="schedule")
+    runs.request_if_due(settings.GATEWAY_NAME)
 
 
 @shared_task(ignore_result=True)

@@ -4,6 +4,7 @@ A row is the letter: nobody has to ring, and none is lost. One waits at a time; 
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -15,6 +16,8 @@ from orders.breaks.models import OPEN, Break, ReconciliationRun
 from orders.breaks.register import Kept
 from orders.breaks.vocabulary import RunOutcome
 
+PAUSES = 20  # times as long as the last run took, at least, passes before the schedule asks for the next;
+LONGEST_PAUSE = timedelta(hours=1)  # but no more than this
 INTERRUPTED = "the worker ended, or lost the session, before it was done"
 
 
@@ -29,6 +32,16 @@ def request(gateway: str, *, by: str) -> ReconciliationRun:
             return ReconciliationRun.objects.create(gateway_id=gateway, requested_by=by, requested_at=timezone.now())
     except IntegrityError:
         return waiting.get()  # somebody was faster by a moment
+
+
+def request_if_due(gateway: str) -> None:
+    """By the schedule; not yet, where the last run took so long that the next would keep orders waiting."""
+    last = ReconciliationRun.objects.filter(gateway_id=gateway, finished_at__isnull=False).order_by("-pk").first()
+    if last is not None and last.started_at is not None and last.finished_at is not None:
+        pause = min(PAUSES * (last.finished_at - last.started_at), LONGEST_PAUSE)
+        if timezone.now() < last.finished_at + pause:
+            return
+    request(gateway, by="schedule")
 
 
 def withdraw(run_pk: int, *, reason: str) -> bool:

@@ -136,9 +136,22 @@ def test_a_repeated_day_costs_a_few_queries(day, django_assert_num_queries, coun
     hear(day, *answer)
 
     before = OrderEvent.objects.count()
-    with django_assert_num_queries(1 + -(-count // 10)):  # the tally; and the orders, page by page
+    with django_assert_num_queries(2):  # the tally, and the rows of the orders
         hear(day, *answer)
     assert OrderEvent.objects.count() == before
+
+
+def test_what_came_by_itself_is_not_looked_up(day, django_assert_num_queries):
+    hear(day, *told(1), END)
+    (bought, charge) = told(1, first=2)
+    live = [replace(bought, live=True), charge]
+    for report in live:
+        tell(report)
+    day.learn(live)
+
+    with django_assert_num_queries(1):  # the tally
+        hear(day, *told(2), END)
+    assert tally() == {"known": 2}
 
 
 def test_another_process_looks_once(day, django_assert_num_queries):
