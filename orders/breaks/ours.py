@@ -35,6 +35,12 @@ STANDINGS = {
     S.NOT_PLACED: Standing.NEVER_PLACED,
 }  # the others are on their way, or recovery's to clear up
 WORKING = [status for status, standing in STANDINGS.items() if standing is Standing.WORKING]
+# What is told of them below: of a long day there are many thousand.
+ORDER_COLUMNS = (
+    *("account", "perm_id", "symbol", "stamp", "status", "quantity", "limit_price", "stop_price"),
+    *("filled_quantity", "time_in_force", "received_at"),
+)
+EXECUTION_COLUMNS = ("account", "exec_id", "symbol", "side", "quantity", "price", "order", "executed_at", "recorded_at")
 SIGNED = Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity"))
 
 
@@ -71,11 +77,14 @@ def read(theirs: BrokerBook, scope: Scope) -> OurBook:
 
 
 def _orders(theirs: BrokerBook, scope: Scope, executed: set[int | None]) -> Iterable[Order]:
-    orders = Order.objects.filter(account__in=scope.accounts)
+    orders = Order.objects.filter(account__in=scope.accounts).only(*ORDER_COLUMNS)
     listed = theirs.orders.values()
     found = {order.pk: order for order in orders.filter(NOT_AT_REST, status__in=WORKING)}
-    found |= {order.pk: order for order in orders.filter(perm_id__in=[order.perm_id for order in listed])}
-    found |= {order.pk: order for order in orders.filter(stamp__in=[order.stamp for order in listed if order.stamp])}
+    working = {(order.account_id, order.perm_id) for order in found.values()}
+    missing = {perm_id for account, perm_id in theirs.orders if (account, perm_id) not in working}
+    found |= {order.pk: order for order in orders.filter(perm_id__in=missing)}
+    missing_stamps = {order.stamp for order in listed if order.stamp} - {order.stamp for order in found.values()}
+    found |= {order.pk: order for order in orders.filter(stamp__in=missing_stamps)}
     broken = Break.objects.filter(LIVE, source=Source.BROKER, order__isnull=False).values("order")
     wanted = {pk for pk in executed if pk is not None} - found.keys()
     found |= {order.pk: order for order in orders.filter(pk__in=wanted)}
@@ -84,7 +93,7 @@ def _orders(theirs: BrokerBook, scope: Scope, executed: set[int | None]) -> Iter
 
 
 def _executions(theirs: BrokerBook, scope: Scope) -> list[Execution]:
-    known = Execution.objects.filter(account__in=scope.accounts).defer("raw")
+    known = Execution.objects.filter(account__in=scope.accounts).only(*EXECUTION_COLUMNS)
     rows = list(known.filter(executed_at__gte=scope.day_began))
     rest = {exec_id for _, exec_id in theirs.executions} - {row.exec_id for row in rows}
     # Those whose time could not be read, or that a gateway listed from another day.
