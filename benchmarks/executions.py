@@ -65,7 +65,7 @@ def measure() -> dict[str, Any]:
 
     from accounts.models import GatewaySession
     from ibkr_site.broker_session import Owner
-    from orders import sync
+    from orders import wanted
     from orders.models import Commission, Execution, Order
 
     def session() -> GatewaySession | None:
@@ -84,7 +84,7 @@ def measure() -> dict[str, Any]:
     }
     stored = (Execution.objects.count(), Commission.objects.count(), Order.objects.count())
     begun, asked = time.monotonic(), queries.count
-    number = sync.want(os.environ["GATEWAY_NAME"])
+    number = wanted.day(os.environ["GATEWAY_NAME"])
     until(lambda: GatewaySession.objects.values_list("executions_synced", flat=True).get() >= number)
     seconds = time.monotonic() - begun
     second = {"seconds": seconds, "queries": queries.count - asked, "peak_mb": peak_megabytes() - before}
