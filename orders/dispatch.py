@@ -23,7 +23,6 @@ from accounts.halts import stop_file
 from database import prepared
 from gateway.errors import ContractNotFound, GatewayError, NotConnected, NothingSent
 from gateway.reports import SessionState
-from gateway.tickets import Instrument
 from orders import claims, events, journal, kill_points
 from orders.claims import Claim
 from orders.desk import Desk, Ready
@@ -39,48 +38,37 @@ PACING_SECONDS = 5.0
 LOOK_HOLDS_SECONDS = 0.8  # with the way to the gateway less than the second that is promised
 LOOK_AGAIN_SECONDS = 0.2
 SILENCE_SECONDS = 4.0  # after one the session asks the time: four without a word are no answer
-WAITING = """
-    SELECT request_id, min(symbol), count(*) FROM orders_order
-    WHERE request_id = ANY(%(requests)s) AND status = 'RECEIVED' GROUP BY request_id ORDER BY request_id
-"""
 # A recovery on the next connection may have doubted a claim that its own thread knows was never written.
+WAITING = "SELECT min(symbol), count(*) FROM orders_order WHERE request_id = %(request)s AND status = 'RECEIVED'"
 CLAIMED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 
 
-def submit(*request_pks: int, desk: Desk) -> None:
-    """Place the orders of these requests, as far as they still wait for it and the session may send."""
-    waiting = prepared.many(WAITING, {"requests": list(request_pks)})
-    if not waiting or not _may_send(desk):
+def submit(request_pk: int, *, desk: Desk) -> None:
+    """Place the orders of a request, if they still wait for it and the session may send."""
+    symbol, orders = prepared.one(WAITING, {"request": request_pk})
+    if not orders or not _may_send(desk):
         return
-    ready = []
-    for request_pk, symbol, orders in waiting:
-        if instrument := _instrument(symbol, request_pk, desk=desk):
-            ready.append(Ready(request_pk, instrument, orders))
-            desk.ready.put(ready[-1])  # others may take it along while the next one's contract is asked for
     try:
-        for mine in ready:
-            while not mine.taken:
-                with desk.ready.turn(mine) as is_ours:
-                    if is_ours:
-                        _claim_what_fits(desk)
-    except GatewayError as error:
-        log.warning("requests %s are not sent yet: %s", [one.request_pk for one in ready if not one.taken], error)
-    finally:
-        for mine in ready:
-            desk.ready.leave(mine)
-
-
-def _instrument(symbol: str, request_pk: int, *, desk: Desk) -> Instrument | None:
-    """The contract; None where it cannot be told now. Where there is none, the request is closed."""
-    try:
-        return desk.broker.qualify(symbol, timeout=QUALIFY_SECONDS)
+        instrument = desk.broker.qualify(symbol, timeout=QUALIFY_SECONDS)
     except ContractNotFound as error:
         here = desk.session(desk.broker.status().connection)
         withdraw(request_pk, reason=str(error), actor=Actor.WORKER, session=here)
+        return
     except GatewayError as error:
         # Nothing was claimed: the sweep comes back to these rows until they are no longer valid.
         log.warning("request %s is not sent yet: %s", request_pk, error)
-    return None
+        return
+    mine = Ready(request_pk, instrument, orders)
+    desk.ready.put(mine)
+    try:
+        while not mine.taken:
+            with desk.ready.turn(mine) as is_ours:
+                if is_ours:
+                    _claim_what_fits(desk)
+    except GatewayError as error:
+        log.warning("request %s is not sent yet: %s", request_pk, error)
+    finally:
+        desk.ready.leave(mine)
 
 
 def _claim_what_fits(desk: Desk) -> None:

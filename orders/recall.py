@@ -55,7 +55,7 @@ def _recall(order: Order, halt: Halt, *, actor: str, request_id: str) -> HaltedO
         if journal.record(order.pk, asked, origin=origin, only_from=TO_CANCEL) is None:
             problem = "it changed in this moment; its page says what became of it"
         else:
-            ring(tasks.cancel_orders, order.pk)
+            ring(tasks.cancel_order, order.pk)
     return HaltedOrder.objects.create(halt=halt, order=order.pk, asked_at=database_now(), problem=problem)
 
 

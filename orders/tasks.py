@@ -28,23 +28,21 @@ VERDICTS = frozenset(int(verdict) for verdict in Verdict)
 
 
 @shared_task(ignore_result=True)
-def submit_orders(*request_pks: int) -> None:
-    """Place the orders of these requests."""
+def submit_order(request_pk: int) -> None:
+    """Place the orders of a request."""
     try:
-        dispatch.submit(*request_pks, desk=desk.current())
+        dispatch.submit(request_pk, desk=desk.current())
     except NotOwner as error:
-        log.info("requests %s are left to the owner: %s", request_pks, error)
+        log.info("request %s is left to the owner: %s", request_pk, error)
 
 
 @shared_task(ignore_result=True)
-def cancel_orders(*order_pks: int) -> None:
-    """Send the requested cancellations of these orders."""
+def cancel_order(order_pk: int) -> None:
+    """Send the requested cancellation of an order."""
     try:
-        here = desk.current()
-        for order_pk in order_pks:
-            dispatch.cancel(order_pk, desk=here)
+        dispatch.cancel(order_pk, desk=desk.current())
     except NotOwner as error:
-        log.info("the cancels of orders %s are left to the owner: %s", order_pks, error)
+        log.info("the cancel of order %s is left to the owner: %s", order_pk, error)
 
 
 @shared_task(ignore_result=True)

@@ -40,7 +40,7 @@ def flushed_with_many_waiting(run: Run) -> None:
     timer.join()
 
 
-def rings(times: int, *, task: str = "orders.tasks.submit_orders"):
+def rings(times: int, *, task: str = "orders.tasks.submit_order"):
     """The bell of the newest request, again and again, as a broker redelivers."""
 
     def ring(run: Run) -> None:

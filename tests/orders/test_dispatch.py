@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from accounts.calendar import Calendar, Kind, Window
 from accounts.models import BrokerAccount, GatewaySession
 from database import clock
-from gateway.errors import NotConnected, NothingSent, QueryTimedOut, SendUncertain
+from gateway.errors import NotConnected, NothingSent, SendUncertain
 from gateway.reports import SessionState
 from orders import dispatch, intake, journal, stamps, withdrawal
 from orders.models import Order
@@ -56,27 +56,6 @@ def test_ringing_again_sends_nothing_more(desk, broker, times):
 
     assert len(broker.transmitted) == 1
     assert_history(order, "received sent")
-
-
-def test_one_bell_may_be_for_several_requests(desk, broker):
-    unknown, late, *others = (placed(symbol=symbol)[0] for symbol in ("INVALID", "LATE", "IBM", "AAPL"))
-    qualify = broker.qualify
-
-    def without_an_answer(symbol, *, timeout):
-        if symbol == "LATE":
-            raise QueryTimedOut("no answer")
-        return qualify(symbol, timeout=timeout)
-
-    broker.qualify = without_an_answer
-
-    dispatch.submit(0, others[1].request_id, unknown.request_id, late.request_id, others[0].request_id, desk=desk)
-
-    assert_history(unknown, "received not_placed")
-    assert_history(late, "received")
-    for order in others:
-        assert_history(order, "received sent")
-    assert [ticket.instrument.symbol for ticket in broker.transmitted] == ["IBM", "AAPL"]
-    assert len(desk.ready) == 0
 
 
 def test_a_bracket_is_claimed_whole_or_not_at_all(desk, broker):

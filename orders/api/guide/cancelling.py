@@ -29,7 +29,7 @@ def cancel(asked: Asked, *, perm_id: int, caller: Caller) -> Answer:
     order = request.cancels
     assert order is not None  # that is what request_cancel is for
     try:
-        ring(tasks.cancel_orders, order.pk)
+        ring(tasks.cancel_order, order.pk)
         _wait(order)
         outcome = conclude(request, order)
         return answers.keep(answers.to_cancel(outcome, perm_id=perm_id), request, about=order, at=outcome.at)

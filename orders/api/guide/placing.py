@@ -136,5 +136,5 @@ def _submit_and_wait(request: OrderRequest, *, seconds: float) -> Outcome:
         key=f"request {request.pk}",
         done=lambda seen: seen.verdict is not Verdict.PENDING,
         seconds=seconds,
-        begin=lambda: ring(tasks.submit_orders, request.pk),
+        begin=lambda: ring(tasks.submit_order, request.pk),
     )
