@@ -4,7 +4,7 @@ Rules: both are of one moment (see `hearing`); quantities of executions and posi
 None is "not said", never zero. `Point` is one thing on which books agree or do not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -72,11 +72,16 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerBook:
-    """What the broker said between the first question and the last end marker; the last word on each thing counts."""
+    """What the broker said between the first question and the last end marker; the last word on each thing counts.
+
+    What was found to agree while it was told is not in `orders` and `executions`: `agreed_` are our keys of it.
+    """
 
     orders: Mapping[AccountOrder, ListedOrder] = field(default_factory=dict)
     executions: Mapping[AccountExecution, ListedExecution] = field(default_factory=dict)
     holdings: Mapping[AccountContract, Holding] = field(default_factory=dict)
+    agreed_orders: Set[int] = frozenset()
+    agreed_executions: Set[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +115,8 @@ class OurExecution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OurBook:
-    """Of the `accounts` that the broker answered for: orders that work here, that it named, or that have a break.
+    """Of the `accounts` that the broker answered for: orders that work here, that it named, or that have a break; but
+    for what was found to agree before.
 
     `holdings` are what was held when an account was first looked at and what was executed since; accounts without
     such a beginning are not in `anchored`. `orphans` are all there are. `watched`: breaks that live, with what the

@@ -26,6 +26,16 @@ def compare(ours: OurBook, theirs: BrokerBook) -> Comparison:
     return _sorted_out(points, ours)
 
 
+def agree(ours: OurBook, theirs: BrokerBook) -> bool:
+    """Whether the orders and executions of both books agree, with no watched break among what was looked at."""
+    points = chain(
+        order_points.listed(ours, theirs),
+        order_points.no_longer_listed(ours, theirs),
+        trade_points.executions(ours, theirs),
+    )
+    return all(point.agrees and point.id not in ours.watched for point in points)
+
+
 def confirmed(first: Comparison, second: Comparison, ours: OurBook) -> Comparison:
     """What two looks, one after the other, agree in; of breaks that are watched already the second alone decides."""
     seen = {point.id: point for point in first.differences}

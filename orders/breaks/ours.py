@@ -1,10 +1,11 @@
 """Our book, read from the record: what there is to compare with what the broker has just said.
 
-Read in the thread that applies reports, at the last end marker (see `hearing`), so it asks little: the orders that
-work here, that the broker named or that have a break, and the executions of the day.
+Read in the thread that applies reports (see `hearing`), so it asks little: a page of what the broker has just told; and
+at the last end marker the orders that work here, that the broker named or that have a break, and the executions of
+the day, but for what was found to agree in a page.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +15,17 @@ from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Sum, When
 from django.utils import timezone
 
 from orders.breaks import register
-from orders.breaks.books import AccountContract, BrokerBook, Holding, OurBook, OurExecution, OurOrder, Standing, Terms
+from orders.breaks.books import (
+    AccountContract,
+    AccountExecution,
+    BrokerBook,
+    Holding,
+    OurBook,
+    OurExecution,
+    OurOrder,
+    Standing,
+    Terms,
+)
 from orders.breaks.models import LIVE, AnchoredHolding, Break, PositionAnchor
 from orders.breaks.vocabulary import Source
 from orders.families import FIRST_REVISION
@@ -40,7 +51,10 @@ ORDER_COLUMNS = (
     *("account", "perm_id", "symbol", "stamp", "status", "quantity", "limit_price", "stop_price"),
     *("filled_quantity", "time_in_force", "received_at"),
 )
-EXECUTION_COLUMNS = ("account", "exec_id", "symbol", "side", "quantity", "price", "order", "executed_at", "recorded_at")
+EXECUTION_COLUMNS = (
+    *("account", "exec_id", "family", "symbol", "side", "quantity", "price"),
+    *("executed_at", "recorded_at"),
+)
 SIGNED = Case(When(side=Side.BUY, then=F("quantity")), default=-F("quantity"))
 
 
@@ -58,46 +72,103 @@ class Scope:
     listed_since: datetime | None
 
 
-def read(theirs: BrokerBook, scope: Scope) -> OurBook:
-    """Our side of what `theirs` speaks of."""
-    rows = _executions(theirs, scope)
-    # Corrected and corrections alike: the broker may list either.
-    executions = {(row.account, row.exec_id): _our_execution(row, scope) for row in rows}
-    anchors = list(PositionAnchor.objects.filter(account__in=scope.accounts))
-    return OurBook(
-        read_at=timezone.now(),
-        accounts=scope.accounts,
-        orders=tuple(_our_order(row, scope) for row in _orders(theirs, scope, {row.order_id for row in rows})),
-        executions=executions,
-        orphans=tuple(_our_execution(row, scope) for row in _orphans(scope)),
-        anchored=frozenset(anchor.account_id for anchor in anchors),
-        holdings=_holdings(anchors),
-        watched=register.watched(Source.BROKER),
-    )
+class Reader:
+    """Reads our side of what the broker speaks of, in one run."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._watched = register.watched(Source.BROKER)
+
+    def named(self, theirs: BrokerBook) -> OurBook:
+        """Only what `theirs` names."""
+        rows = _known(self._scope).filter(exec_id__in=[exec_id for _, exec_id in theirs.executions])
+        orders = _named(theirs, self._scope, {})
+        return OurBook(
+            read_at=timezone.now(),
+            accounts=self._scope.accounts,
+            orders=tuple(_our_order(row, self._scope) for row in orders.values()),
+            executions={(row.account, row.exec_id): _our_execution(row, listed_today=False) for row in rows},
+            watched=self._watched,
+        )
+
+    def whole(self, theirs: BrokerBook) -> OurBook:
+        """All there is to compare, but for what was found to agree."""
+        scope = self._scope
+        today = dict(_today(scope))
+        anchors = list(PositionAnchor.objects.filter(account__in=scope.accounts))
+        orders = _orders(theirs, scope, executed=set(today.values()))
+        return OurBook(
+            read_at=timezone.now(),
+            accounts=scope.accounts,
+            orders=tuple(_our_order(row, scope) for row in orders),
+            executions=_executions(theirs, scope, today=today.keys() - theirs.agreed_executions),
+            orphans=tuple(_our_execution(row, listed_today=False) for row in _orphans(scope)),
+            anchored=frozenset(anchor.account_id for anchor in anchors),
+            holdings=_holdings(anchors),
+            watched=register.watched(Source.BROKER),
+        )
 
 
-def _orders(theirs: BrokerBook, scope: Scope, executed: set[int | None]) -> Iterable[Order]:
+def _orders(theirs: BrokerBook, scope: Scope, *, executed: Set[int | None]) -> Iterable[Order]:
     orders = Order.objects.filter(account__in=scope.accounts).only(*ORDER_COLUMNS)
-    listed = theirs.orders.values()
-    found = {order.pk: order for order in orders.filter(NOT_AT_REST, status__in=WORKING)}
-    working = {(order.account_id, order.perm_id) for order in found.values()}
-    missing = {perm_id for account, perm_id in theirs.orders if (account, perm_id) not in working}
-    found |= {order.pk: order for order in orders.filter(perm_id__in=missing)}
-    missing_stamps = {order.stamp for order in listed if order.stamp} - {order.stamp for order in found.values()}
-    found |= {order.pk: order for order in orders.filter(stamp__in=missing_stamps)}
+    working = orders.filter(NOT_AT_REST, status__in=WORKING)
+    found = _named(theirs, scope, {row.pk: row for row in working if row.pk not in theirs.agreed_orders})
     broken = Break.objects.filter(LIVE, source=Source.BROKER, order__isnull=False).values("order")
-    wanted = {pk for pk in executed if pk is not None} - found.keys()
+    wanted = executed - found.keys() - theirs.agreed_orders - {None}
     found |= {order.pk: order for order in orders.filter(pk__in=wanted)}
     found |= {order.pk: order for order in orders.filter(pk__in=broken)}
     return found.values()
 
 
-def _executions(theirs: BrokerBook, scope: Scope) -> list[Execution]:
-    known = Execution.objects.filter(account__in=scope.accounts).only(*EXECUTION_COLUMNS)
-    rows = list(known.filter(executed_at__gte=scope.day_began))
+def _named(theirs: BrokerBook, scope: Scope, found: dict[int, Order]) -> dict[int, Order]:
+    """With the orders that `theirs` names, by permId or stamp, and that were not found yet."""
+    orders = Order.objects.filter(account__in=scope.accounts).only(*ORDER_COLUMNS)
+    named = {(order.account_id, order.perm_id) for order in found.values()}
+    missing = {perm_id for account, perm_id in theirs.orders if (account, perm_id) not in named}
+    found |= {order.pk: order for order in orders.filter(perm_id__in=missing)}
+    stamps = {order.stamp for order in theirs.orders.values() if order.stamp}
+    missing_stamps = stamps - {order.stamp for order in found.values()}
+    return found | {order.pk: order for order in orders.filter(stamp__in=missing_stamps)}
+
+
+def _known(scope: Scope) -> QuerySet[Execution]:
+    return Execution.objects.filter(account__in=scope.accounts).only(*EXECUTION_COLUMNS)
+
+
+def _today(scope: Scope) -> Iterable[tuple[int, int | None]]:
+    """The executions of the day, each with its order."""
+    rows = Execution.objects.filter(account__in=scope.accounts, executed_at__gte=scope.day_began)
+    return rows.values_list("pk", "order_id").iterator(chunk_size=10_000)
+
+
+def _executions(theirs: BrokerBook, scope: Scope, *, today: Set[int]) -> dict[AccountExecution, OurExecution]:
+    """Corrected and corrections alike: the broker may list either."""
+    rows = list(_known(scope).filter(pk__in=today))
     rest = {exec_id for _, exec_id in theirs.executions} - {row.exec_id for row in rows}
-    # Those whose time could not be read, or that a gateway listed from another day.
-    return rows + list(known.filter(exec_id__in=rest)) if rest else rows
+    if rest:
+        # Those whose time could not be read, or that a gateway listed from another day.
+        rows += _known(scope).filter(exec_id__in=rest)
+    families = _agreed_families(rows, theirs)
+    return {
+        (row.account, row.exec_id): _our_execution(
+            row, listed_today=_is_listed_today(row, scope) and (row.account, row.family) not in families
+        )
+        for row in rows
+    }
+
+
+def _agreed_families(rows: Iterable[Execution], theirs: BrokerBook) -> set[tuple[str, str]]:
+    """Trades of which the broker lists another word than `rows`, one that was found to agree."""
+    if not theirs.agreed_executions:
+        return set()
+    places = {row.account for row in rows}, {row.family for row in rows}
+    told = Execution.objects.filter(account__in=places[0], family__in=places[1]).values_list("pk", "account", "family")
+    return {(account, family) for pk, account, family in told if pk in theirs.agreed_executions}
+
+
+def _is_listed_today(row: Execution, scope: Scope) -> bool:
+    since, at = scope.listed_since, row.executed_at
+    return since is not None and row.recorded_at >= since and at is not None and at >= scope.day_began
 
 
 def _orphans(scope: Scope) -> QuerySet[Execution]:
@@ -177,8 +248,7 @@ def _our_order(row: Order, scope: Scope) -> OurOrder:
     )
 
 
-def _our_execution(row: Execution, scope: Scope) -> OurExecution:
-    since, at = scope.listed_since, row.executed_at
+def _our_execution(row: Execution, *, listed_today: bool) -> OurExecution:
     return OurExecution(
         pk=row.pk,
         account=row.account,
@@ -186,7 +256,7 @@ def _our_execution(row: Execution, scope: Scope) -> OurExecution:
         symbol=row.symbol,
         quantity=_signed(row),
         price=row.price,
-        listed_today=since is not None and row.recorded_at >= since and at is not None and at >= scope.day_began,
+        listed_today=listed_today,
     )
 
 

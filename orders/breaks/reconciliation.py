@@ -75,8 +75,8 @@ def reconcile(desk: Desk, hearing: Hearing, run: ReconciliationRun) -> None:
         kept = register.keep(found, source=Source.BROKER, run=run)
         _take_anchors(theirs, mine)
         compared = {
-            "orders": len(theirs.orders),
-            "executions": len(theirs.executions),
+            "orders": len(theirs.orders) + len(theirs.agreed_orders),
+            "executions": len(theirs.executions) + len(theirs.agreed_executions),
             "positions": len(theirs.holdings),
         }
         runs.complete(run, kept, compared=compared)
@@ -88,7 +88,7 @@ def _look(desk: Desk, hearing: Hearing) -> tuple[BrokerBook, OurBook, Comparison
     if status.state is not SessionState.READY:
         raise NotConnected(f"the session is {status.state}" + (f": {status.reason}" if status.reason else ""))
     scope = _scope(desk, status)
-    hearing.begin(connection=status.connection, since=timezone.now(), read=lambda theirs: ours.read(theirs, scope))
+    hearing.begin(connection=status.connection, since=timezone.now(), reader=ours.Reader(scope))
     try:
         for query in QUERIES:
             desk.broker.ask(query, timeout=QUESTION_SECONDS, connection=status.connection)

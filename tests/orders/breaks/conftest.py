@@ -15,9 +15,9 @@ from tests.orders.conftest import RecordingBroker
 class TellingBroker(RecordingBroker):
     """Answers each question with `tells[query]`, applied and heard as the owner's consumer does."""
 
-    def __init__(self):
+    def __init__(self, *, page):
         super().__init__()
-        self.hearing = Hearing()
+        self.hearing = Hearing(page=page)
         self.tells = {}
         self.after = {}  # what happens at the end of an answer, once
 
@@ -46,9 +46,10 @@ class TellingBroker(RecordingBroker):
         }
 
 
-@pytest.fixture
-def broker():
-    return TellingBroker()
+@pytest.fixture(params=[1, 100], ids=["one by one", "by pages"])
+def broker(request):
+    """What is told is compared in pages: how long they are must not matter."""
+    return TellingBroker(page=request.param)
 
 
 @pytest.fixture(autouse=True)

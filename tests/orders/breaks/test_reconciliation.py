@@ -614,11 +614,12 @@ def test_queries_do_not_grow_with_the_books(reconcile, broker, desk, django_asse
     reconcile()
     scope = reconciliation._scope(desk, broker.status())
     theirs = broker.hearing
-    theirs.begin(connection=1, since=datetime.now(UTC), read=lambda book: ours.read(book, scope))
+    reader = ours.Reader(scope)
+    theirs.begin(connection=1, since=datetime.now(UTC), reader=reader)
     for query in QUERIES:
         broker.ask(query, timeout=1)
     book, _ = theirs.end()
 
     with django_assert_max_num_queries(13):
-        assert len(ours.read(book, scope).orders) == 20
+        assert len(reader.whole(book).orders) == 20
     assert Order.objects.count() == 20
