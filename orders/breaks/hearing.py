@@ -14,10 +14,10 @@ What is atomic
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gateway import dialect
 from gateway.errors import QueryFailed
@@ -54,8 +54,8 @@ PAGE = 100
 
 log = logging.getLogger(__name__)
 
-Key = TypeVar("Key", AccountOrder, AccountExecution)
-Told = TypeVar("Told", ListedOrder, ListedExecution)
+Key = TypeVar("Key")
+Told = TypeVar("Told")
 Over = AccountOrder | AccountExecution  # a permId is a number, the id of an execution is a text
 
 
@@ -196,7 +196,7 @@ def _look_at(page: Sequence[Over], notes: _Notes) -> None:
         del notes.executions[key]
 
 
-def _of(page: Sequence[Over], told: Mapping[Key, Told]) -> dict[Key, Told]:
+def _of(page: Iterable[Any], told: Mapping[Key, Told]) -> dict[Key, Told]:
     return {key: told[key] for key in page if key in told}
 
 

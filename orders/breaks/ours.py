@@ -96,7 +96,7 @@ class Reader:
         scope = self._scope
         today = dict(_today(scope))
         anchors = list(PositionAnchor.objects.filter(account__in=scope.accounts))
-        orders = _orders(theirs, scope, executed=set(today.values()))
+        orders = _orders(theirs, scope, executed={pk for pk in today.values() if pk is not None})
         return OurBook(
             read_at=timezone.now(),
             accounts=scope.accounts,
@@ -109,12 +109,12 @@ class Reader:
         )
 
 
-def _orders(theirs: BrokerBook, scope: Scope, *, executed: Set[int | None]) -> Iterable[Order]:
+def _orders(theirs: BrokerBook, scope: Scope, *, executed: Set[int]) -> Iterable[Order]:
     orders = Order.objects.filter(account__in=scope.accounts).only(*ORDER_COLUMNS)
     working = orders.filter(NOT_AT_REST, status__in=WORKING)
     found = _named(theirs, scope, {row.pk: row for row in working if row.pk not in theirs.agreed_orders})
     broken = Break.objects.filter(LIVE, source=Source.BROKER, order__isnull=False).values("order")
-    wanted = executed - found.keys() - theirs.agreed_orders - {None}
+    wanted = executed - found.keys() - theirs.agreed_orders
     found |= {order.pk: order for order in orders.filter(pk__in=wanted)}
     found |= {order.pk: order for order in orders.filter(pk__in=broken)}
     return found.values()
