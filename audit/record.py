@@ -3,12 +3,11 @@
 The entry itself is made at the commit (see `models`).
 """
 
-from collections.abc import Iterable
-from typing import Any
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
-from django.db import connection
 from django.db.models import Model
-from django.db.models.sql import InsertQuery
 
 from audit import canonical
 from audit.chain import SITE
@@ -16,6 +15,15 @@ from audit.models import Draft
 from database import prepared
 
 DRAFTS = prepared.Insertion(Draft)
+DRAFT_OF_EACH = """
+    INSERT INTO audit_draft (chain, kind, subject, record, facts)
+    SELECT told.chain, told.kind, told.subject, inserted.key, told.facts
+    FROM inserted JOIN jsonb_to_recordset(%(drafts)s::jsonb)
+        AS told (ordinal bigint, chain text, kind text, subject text, facts text) USING (ordinal)
+    ORDER BY ordinal RETURNING record
+"""
+
+Row = TypeVar("Row", bound=Model)
 
 
 def append(chain: str, kind: str, facts: dict[str, Any], *, subject: str = "", record: int | None = None) -> None:
@@ -28,23 +36,19 @@ def append_all(drafts: Iterable[Draft]) -> None:
     DRAFTS.write(list(drafts))
 
 
-def insert_with(row: Model, entry: Draft) -> None:
-    """Insert a row, and the draft that tells of it, in one statement: one way to the database, one commit.
+class Recorded(Generic[Row]):
+    """Inserts rows of a model together with the drafts that tell of them, in one statement."""
 
-    Sets the key of the row.
-    """
-    query = InsertQuery(type(row))
-    query.insert_values([field for field in row._meta.concrete_fields if not field.primary_key], [row])
-    ((insert, values),) = query.get_compiler(connection=connection).as_sql()
-    key = connection.ops.quote_name(str(row._meta.pk.column))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH inserted AS ({insert} RETURNING {key} AS key)"  # noqa: S608 - names of columns only
-            " INSERT INTO audit_draft (chain, kind, subject, record, facts)"
-            " SELECT %s, %s, %s, key, %s FROM inserted RETURNING record",
-            [*values, entry.chain, entry.kind, entry.subject, entry.facts],
-        )
-        (row.pk,) = cursor.fetchone()
+    def __init__(self, model: type[Row]) -> None:
+        self._insertion = prepared.Insertion(model, then=DRAFT_OF_EACH)
+
+    def insert(self, rows: Sequence[Row], drafts: Iterable[Draft]) -> None:
+        """A draft for each row, whose key it gets as its `record`. Sets the keys of the rows."""
+        told = [
+            {"ordinal": ordinal, "chain": one.chain, "kind": one.kind, "subject": one.subject, "facts": one.facts}
+            for ordinal, one in enumerate(drafts, start=1)
+        ]
+        self._insertion.write(rows, drafts=json.dumps(told, ensure_ascii=False))
 
 
 def draft(chain: str, kind: str, facts: dict[str, Any], *, subject: str = "", record: int | None = None) -> Draft:

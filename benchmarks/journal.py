@@ -56,18 +56,20 @@ def warning() -> Any:
 
 def write(job: tuple[float, bool]) -> int:
     """Append events to a new order for so many seconds, a transaction each; how many it was."""
+    from database import prepared
     from orders import journal, trail
+    from orders.models import OrderEvent
 
     seconds, chained = job
-    append = trail.append_events
+    insert = trail.insert_events
     if not chained:
-        trail.append_events = lambda rows: None
+        trail.insert_events = prepared.Insertion(OrderEvent).write
     order, origin = new_order()
     count, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         journal.record(order.pk, warning(), origin=origin)
         count += 1
-    trail.append_events = append
+    trail.insert_events = insert
     return count
 
 

@@ -2,12 +2,11 @@
 
 from datetime import datetime
 
-from django.db import connection
+from database import prepared
 
 
 def database_now() -> datetime:
     """The moment of the call, also inside a transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
+    (now,) = prepared.one("SELECT clock_timestamp()", {})
+    assert isinstance(now, datetime)
     return now

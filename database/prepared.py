@@ -87,18 +87,21 @@ class Selection(Generic[Row]):
 class Insertion(Generic[Row]):
     """Insert rows of a model in their order, and set their keys.
 
-    `conflict`: what follows ON CONFLICT, for rows that may be there already.
+    `conflict`: what follows ON CONFLICT, for rows that may be there already. `then`: what else the same statement does
+    with their keys, INSERT … SELECT … FROM inserted (key, ordinal) RETURNING key, a row for each; ordinals from 1.
     """
 
-    def __init__(self, model: type[Row], *, conflict: str = "") -> None:
+    def __init__(self, model: type[Row], *, conflict: str = "", then: str = "") -> None:
         self._model = model
         self._conflict = f" ON CONFLICT {conflict}" if conflict else ""
+        self._then = then
         self._fields = [f for f in model._meta.concrete_fields if not f.primary_key and not f.generated]
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[Row], **parameters: Any) -> None:
+        """`parameters`: those of `then`."""
         if not rows:
             return
-        with _asked(self._statement, {"rows": _text(rows, self._fields)}) as cursor:
+        with _asked(self._statement, {"rows": _text(rows, self._fields), **parameters}) as cursor:
             keys = cursor.fetchall()
         for row, (key,) in zip(rows, keys, strict=True):
             row.pk = key
@@ -108,11 +111,16 @@ class Insertion(Generic[Row]):
     @cached_property
     def _statement(self) -> str:
         columns = _columns(self._fields)
-        return (
+        insert = (
             f'INSERT INTO "{self._model._meta.db_table}" ({columns}) SELECT {columns} FROM ROWS FROM '  # noqa: S608
             f"({_recordset(self._fields)}) WITH ORDINALITY AS told ({columns}, ordinal) ORDER BY ordinal"
             f'{self._conflict} RETURNING "{self._model._meta.pk.column}"'
         )
+        if not self._then:
+            return insert
+        # Keys are given in the order of the rows.
+        numbered = "SELECT key, row_number() OVER (ORDER BY key) AS ordinal FROM keys"
+        return f"WITH keys (key) AS ({insert}), inserted AS ({numbered}) {self._then}"
 
 
 class Change(Generic[Row]):

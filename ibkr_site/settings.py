@@ -373,7 +373,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
     "socket_timeout": 5,
     "socket_keepalive": True,
-    "visibility_timeout": 60,
+    # Acknowledged before it runs, see below: to write each message down as taken and out again, two transactions of
+    # Redis for each order, would protect nothing.
+    "ack_emulation": False,
 }
 CELERY_TASK_PUBLISH_RETRY = False  # who rings does not wait; the sweep finds what nobody rang for
 CELERY_TASK_IGNORE_RESULT = True

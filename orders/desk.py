@@ -4,7 +4,9 @@ There is at most one in a process, opened by the site's worker wiring once this 
 when it no longer does. Tasks find it here; a process without one decides nothing.
 """
 
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +31,35 @@ class Rounds:
             self.since, self.count = ready_since, 0
         self.count += 1
         self.last = at - ready_since
+
+
+LONGEST_REST = 3600.0  # seconds
+
+
+@dataclass(slots=True)
+class Telling:
+    """How long the broker took when it was last asked for the whole day, and when that was done; in seconds.
+
+    What happens meanwhile is heard behind it, so the longer it takes the seldomer it is asked for unasked.
+    """
+
+    took: float = 0.0
+    ended: float = -math.inf  # time.monotonic()
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around the questions; those that fail do not count."""
+        began = time.monotonic()
+        yield
+        self.ended = time.monotonic()
+        self.took = self.ended - began
+
+    def rest(self, times: float) -> float:
+        """So many times as long as it took, but no more than an hour."""
+        return min(times * self.took, LONGEST_REST)
+
+    def has_rested(self, times: float) -> bool:
+        return time.monotonic() - self.ended >= self.rest(times)
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +150,7 @@ class Desk:
     epoch: int
     claiming: threading.Lock = field(default_factory=threading.Lock)
     syncing: threading.Lock = field(default_factory=threading.Lock)  # one sync of executions at a time
-    sync_took: float = 0.0  # seconds, the last of them
+    telling: Telling = field(default_factory=Telling)
     rounds: Rounds = field(default_factory=Rounds)
     ready: Queue = field(default_factory=Queue)
     uncommitted: set[int] = field(default_factory=set)  # requests whose claim failed in a way that may have committed

@@ -36,8 +36,6 @@ COUNTED = (
 )
 
 
-EXECUTIONS = prepared.Insertion(Execution)
-COMMISSIONS = prepared.Insertion(Commission)
 CHARGED = prepared.Selection(Commission, "exec_id = ANY(%(exec_ids)s)", without=frozenset({"raw"}))
 ON_RECORD = """
     SELECT account, family, exec_id, side, quantity, price, revision FROM orders_execution
@@ -119,25 +117,21 @@ def record_commissions(reports: Sequence[CommissionReport]) -> None:
 def keep_commissions(rows: Sequence[Commission]) -> None:
     """Store those that say something new, whoever else does so at the same time."""
     words = attrgetter("exec_id", "amount", "currency", "realized_pnl")
-    with transaction.atomic():
-        known = {words(row) for row, _ in CHARGED.read(exec_ids=[row.exec_id for row in rows])}
-        fresh = {words(row): row for row in reversed(rows) if words(row) not in known}
-        try:
-            with transaction.atomic():
-                told = list(fresh.values())[::-1]
-                COMMISSIONS.write(told)
-                trail.append_commissions(told)
-        except IntegrityError:
-            for row in fresh.values():  # somebody told of one of them just now
-                _keep_alone(row)
+    known = {words(row) for row, _ in CHARGED.read(exec_ids=[row.exec_id for row in rows])}
+    fresh = {words(row): row for row in reversed(rows) if words(row) not in known}
+    try:
+        with transaction.atomic():
+            trail.insert_commissions(list(fresh.values())[::-1])
+    except IntegrityError:
+        for row in fresh.values():  # somebody told of one of them just now
+            _keep_alone(row)
 
 
 def _keep_alone(row: Commission) -> None:
     try:
         with transaction.atomic():
             row.pk = None
-            row.save(force_insert=True)
-            trail.append_commissions([row])
+            trail.insert_commissions([row])
     except IntegrityError:
         pass  # known by now
 
@@ -213,8 +207,7 @@ class Page:
     def write(self) -> None:
         """Write what was taken and put down since the last time."""
         if self._rows:
-            EXECUTIONS.write(self._rows)
-            trail.append_executions(self._rows)
+            trail.insert_executions(self._rows)
             totals.write(self._totals.values())
         self._draft.write()
         self._rows, self._draft = [], journal.Draft()

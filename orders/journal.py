@@ -25,10 +25,10 @@ from orders.models import STATE_COLUMNS, Order, OrderEvent
 from orders.vocabulary import Actor, OrderStatus
 
 CHANNEL = "order_changed"  # payload: a topic
+WAKE = "SELECT pg_notify(%(channel)s, about) FROM unnest(%(topics)s::text[]) AS about"
 # With these a wait is not over: the next event is what is waited for.
 GOES_ON = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL})
 ORDERS = prepared.Insertion(Order)
-EVENTS = prepared.Insertion(OrderEvent)
 STATES = prepared.Change(Order, [*STATE_COLUMNS, "last_sequence"])
 
 
@@ -124,8 +124,7 @@ class Draft:
         ORDERS.write(self._opened)
         for event in self._events:
             event.order = event.order  # its key is known only now, where it was opened here
-        EVENTS.write(self._events)
-        trail.append_events(self._events)
+        trail.insert_events(self._events)
         STATES.write(list(self._changed.values()))
         topics = {topic(order) for order in self._changed.values() if order.status not in GOES_ON}
         if topics:
@@ -153,8 +152,7 @@ def topic(order: Order) -> str:
 
 def wake(*topics: str) -> None:
     """Tell the web processes that something about these topics was committed."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, about) FROM unnest(%s::text[]) AS about", [CHANNEL, list(topics)])
+    prepared.many(WAKE, {"channel": CHANNEL, "topics": list(topics)})
 
 
 def _event_row(

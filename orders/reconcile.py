@@ -34,8 +34,9 @@ from orders.vocabulary import Actor, EventKind, OrderStatus, Role
 log = logging.getLogger(__name__)
 
 QUESTION_SECONDS = 20.0
-# A long day's executions take minutes to be written down. A gateway that falls silent in the middle of its answer is
-# given up long before, by the session.
+# A long day takes minutes to be told and written down. A gateway that falls silent in the middle of its answer is given
+# up long before, by the session.
+LONG_ANSWERS = frozenset({Query.COMPLETED_ORDERS, Query.EXECUTIONS})
 LONG_ANSWER_SECONDS = 1800.0
 # Orders before executions, so that every execution finds its order.
 ORDER_QUERIES = (Query.OPEN_ORDERS, Query.ALL_OPEN_ORDERS, Query.COMPLETED_ORDERS, Query.EXECUTIONS)
@@ -97,7 +98,7 @@ def sync_executions(broker: Broker) -> None:
 
 def patience(query: Query) -> float:
     """Seconds to wait until the answer is applied."""
-    return LONG_ANSWER_SECONDS if query is Query.EXECUTIONS else QUESTION_SECONDS
+    return LONG_ANSWER_SECONDS if query in LONG_ANSWERS else QUESTION_SECONDS
 
 
 def words_of_doubt(order: Order) -> str:

@@ -5,7 +5,6 @@ The answers are applied as they come, by the consumer of reports; recovery, afte
 the same by itself.
 """
 
-import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -21,8 +20,7 @@ from orders.desk import Desk
 from orders.models import NOT_AT_REST, Order
 
 SHARED = timedelta(seconds=1)
-PAUSES = 100  # times as long as the last sync took, at least, passes between two that nobody asked for;
-LONGEST_PAUSE = timedelta(hours=1)  # but no more than this
+RESTS = 100  # times as long as the day took to be told, at least, passes before a sync that nobody asked for
 
 
 def sync(desk: Desk) -> None:
@@ -32,9 +30,8 @@ def sync(desk: Desk) -> None:
     try:
         ((session, _),) = freshness.SESSION.read(gateway=desk.gateway)
         if _wanted(session) or _why_now(desk, session):
-            began = time.monotonic()
-            reconcile.sync_executions(desk.broker)
-            desk.sync_took = time.monotonic() - began
+            with desk.telling.timed():
+                reconcile.sync_executions(desk.broker)
             sessions = GatewaySession.objects.filter(pk=desk.gateway)
             sessions.update(executions_synced=Greatest(F("executions_synced"), session.executions_wanted))
     finally:
@@ -51,8 +48,7 @@ def _wanted(session: GatewaySession) -> bool:
 
 def _why_now(desk: Desk, session: GatewaySession) -> str:
     now, last = timezone.now(), session.executions_as_of
-    # The whole day is told each time, and what happens meanwhile is heard behind it.
-    seldom = min(timedelta(seconds=desk.sync_took * PAUSES), LONGEST_PAUSE)
+    seldom = timedelta(seconds=desk.telling.rest(RESTS))
     while_working = max(timedelta(seconds=settings.EXECUTION_SYNC_SECONDS), seldom)
     # Looked at last: between two syncs this runs several times a second.
     working = last is not None and now - last >= while_working and _something_works(desk.gateway)

@@ -66,7 +66,7 @@ def sync_executions() -> None:
 @shared_task(ignore_result=True)
 def compare_books() -> None:
     """Ask for our books to be compared with the broker's; the owner of the session sees the row."""
-    runs.request_if_due(settings.GATEWAY_NAME)
+    runs.request(settings.GATEWAY_NAME, by=runs.SCHEDULE)
 
 
 @shared_task(ignore_result=True)

@@ -9,7 +9,7 @@ order of its own has an entry itself, and each answer has one; where no order is
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.db.models import Max, Model
 from audit import canonical, chain
 from audit.canonical import INTEGER_LIMIT
 from audit.models import OPENING, Draft, Entry
-from audit.record import append, append_all, draft, insert_with
+from audit.record import Recorded, append, append_all, draft
 from database import prepared
 from orders.models import Commission, Execution, Order, OrderEvent, OrderRequest, RequestAnswer
 
@@ -54,13 +54,29 @@ EXECUTED = tuple(
     field.attname for field in Execution._meta.concrete_fields if field.name != "id" and not field.generated
 )
 CHARGED = tuple(field.attname for field in Commission._meta.concrete_fields if field.name != "id")
+EVENTS, EXECUTIONS, COMMISSIONS = Recorded(OrderEvent), Recorded(Execution), Recorded(Commission)
+ANSWERS = Recorded(RequestAnswer)
 REQUESTED = ("endpoint", "actor", "remote_address", "request_id", "idempotency_key", "received_at")
 REFUSED = ("body_digest", "refusal", "cancels_id")
 ANSWERED = tuple(field.attname for field in RequestAnswer._meta.concrete_fields if field.name != "id")
 
 
-def append_events(rows: Sequence[OrderEvent]) -> None:
-    append_all(
+def insert_events(rows: Sequence[OrderEvent]) -> None:
+    """Insert events, each with its entry."""
+    EVENTS.insert(rows, of_events(rows))
+
+
+def insert_executions(rows: Sequence[Execution]) -> None:
+    EXECUTIONS.insert(rows, of_executions(rows))
+
+
+def insert_commissions(rows: Sequence[Commission]) -> None:
+    if rows:
+        COMMISSIONS.insert(rows, of_commissions(rows))
+
+
+def of_events(rows: Iterable[OrderEvent]) -> list[Draft]:
+    return [
         draft(
             chain.of_account(row.order.account_id),
             EVENT,
@@ -69,11 +85,11 @@ def append_events(rows: Sequence[OrderEvent]) -> None:
             record=row.pk,
         )
         for row in rows
-    )
+    ]
 
 
-def append_executions(rows: Sequence[Execution]) -> None:
-    append_all(
+def of_executions(rows: Iterable[Execution]) -> list[Draft]:
+    return [
         draft(
             chain.of_account(row.account),
             EXECUTION,
@@ -82,10 +98,10 @@ def append_executions(rows: Sequence[Execution]) -> None:
             record=row.pk,
         )
         for row in rows
-    )
+    ]
 
 
-def append_commissions(rows: Sequence[Commission]) -> None:
+def of_commissions(rows: Sequence[Commission]) -> list[Draft]:
     """A commission names no account but its execution; one that comes before it stands in the site's chain."""
     executed = prepared.many(EXECUTED_UNDER, {"exec_ids": [row.exec_id for row in rows]})
     known = {exec_id: (account, order) for exec_id, account, order in executed}
@@ -95,7 +111,7 @@ def append_commissions(rows: Sequence[Commission]) -> None:
         name = chain.of_account(account) if account else chain.SITE
         about = subject(order_pk) if order_pk else ""
         drafts.append(draft(name, COMMISSION, facts(row), subject=about, record=row.pk))
-    append_all(drafts)
+    return drafts
 
 
 def append_request(row: OrderRequest, *, about: Order | None) -> None:
@@ -109,8 +125,8 @@ def append_refusal(row: OrderRequest, answer: RequestAnswer, *, about: Order | N
 
 
 def insert_answer(row: RequestAnswer, *, about: Order | None) -> None:
-    """Insert an answer together with its entry: a client waits, and this is one way to the database."""
-    insert_with(row, _answer_draft(row, about))
+    """Insert an answer with its entry: a client waits, and this is one way to the database."""
+    ANSWERS.insert([row], [_answer_draft(row, about)])
 
 
 def append_opening() -> None:

@@ -26,10 +26,11 @@ from orders.breaks.models import AnchoredHolding, PositionAnchor, Reconciliation
 from orders.breaks.trade_points import NEVER_HELD
 from orders.breaks.vocabulary import Source
 from orders.desk import Desk
+from orders.reconcile import patience
 
 log = logging.getLogger(__name__)
 
-QUESTION_SECONDS = 30.0
+RESTS = 20  # times as long as the day took to be told, at least, passes before a run that nobody asked for
 CONFIRM_SECONDS = 2.0
 # So far around the gateway's midnight, which clock is right decides what its list of the day holds.
 AROUND_MIDNIGHT = timedelta(minutes=5)
@@ -37,7 +38,7 @@ AROUND_MIDNIGHT = timedelta(minutes=5)
 
 def work(desk: Desk, hearing: Hearing) -> None:
     """Do the run that was asked for, if there is one."""
-    run = runs.take_up(desk.gateway)
+    run = runs.take_up(desk.gateway, scheduled=desk.telling.has_rested(RESTS))
     if run is None:
         return
     _look_at_statements()
@@ -90,8 +91,9 @@ def _look(desk: Desk, hearing: Hearing) -> tuple[BrokerBook, OurBook, Comparison
     scope = _scope(desk, status)
     hearing.begin(connection=status.connection, since=timezone.now(), reader=ours.Reader(scope))
     try:
-        for query in QUERIES:
-            desk.broker.ask(query, timeout=QUESTION_SECONDS, connection=status.connection)
+        with desk.telling.timed():
+            for query in QUERIES:
+                desk.broker.ask(query, timeout=patience(query), connection=status.connection)
         if desk.broker.status().ready_since != status.ready_since:
             raise QueryFailed("the link to the broker was lost in between")
         theirs, mine = hearing.end()

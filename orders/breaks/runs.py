@@ -1,10 +1,10 @@
 """Runs of the reconciliation as rows: asked for by anybody, taken up by the worker that owns the gateway's session.
 
-A row is the letter: nobody has to ring, and none is lost. One waits at a time; who asks meanwhile shares it.
+A row is the letter: nobody has to ring, and none is lost. One waits at a time; who asks meanwhile shares it. What only
+the schedule asks for may wait on, where the broker has just told a long day.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -16,14 +16,15 @@ from orders.breaks.models import OPEN, Break, ReconciliationRun
 from orders.breaks.register import Kept
 from orders.breaks.vocabulary import RunOutcome
 
-PAUSES = 20  # times as long as the last run took, at least, passes before the schedule asks for the next;
-LONGEST_PAUSE = timedelta(hours=1)  # but no more than this
+SCHEDULE = "schedule"  # who asks when nobody does
 INTERRUPTED = "the worker ended, or lost the session, before it was done"
 
 
 def request(gateway: str, *, by: str) -> ReconciliationRun:
     """The run that waits to be taken up; a new one, if none does."""
     waiting = ReconciliationRun.objects.filter(gateway_id=gateway, started_at__isnull=True)
+    if by != SCHEDULE:
+        waiting.filter(requested_by=SCHEDULE).update(requested_by=by)
     run = waiting.first()
     if run is not None:
         return run
@@ -32,16 +33,6 @@ def request(gateway: str, *, by: str) -> ReconciliationRun:
             return ReconciliationRun.objects.create(gateway_id=gateway, requested_by=by, requested_at=timezone.now())
     except IntegrityError:
         return waiting.get()  # somebody was faster by a moment
-
-
-def request_if_due(gateway: str) -> None:
-    """By the schedule; not yet, where the last run took so long that the next would keep orders waiting."""
-    last = ReconciliationRun.objects.filter(gateway_id=gateway, finished_at__isnull=False).order_by("-pk").first()
-    if last is not None and last.started_at is not None and last.finished_at is not None:
-        pause = min(PAUSES * (last.finished_at - last.started_at), LONGEST_PAUSE)
-        if timezone.now() < last.finished_at + pause:
-            return
-    request(gateway, by="schedule")
 
 
 def withdraw(run_pk: int, *, reason: str) -> bool:
@@ -58,8 +49,11 @@ def _unfinished(gateway: str) -> QuerySet[ReconciliationRun]:
 UNFINISHED = prepared.Query(lambda gateway: _unfinished(gateway).values_list("pk")[:1])
 
 
-def take_up(gateway: str) -> ReconciliationRun | None:
-    """The run that waits, started now; runs left behind by an owner that died are closed first."""
+def take_up(gateway: str, *, scheduled: bool = True) -> ReconciliationRun | None:
+    """The run that waits, started now; runs left behind by an owner that died are closed first.
+
+    `scheduled`: whether one that nobody but the schedule asked for is taken up too.
+    """
     if not UNFINISHED.rows(gateway):
         return None
     rows = list(_unfinished(gateway).order_by("pk"))
@@ -67,7 +61,7 @@ def take_up(gateway: str) -> ReconciliationRun | None:
         if run.started_at is not None:
             fail(run, reason=INTERRUPTED)
     waiting = next((run for run in rows if run.started_at is None), None)
-    if waiting is None:
+    if waiting is None or (waiting.requested_by == SCHEDULE and not scheduled):
         return None
     # By compare-and-set: whoever asked may give up at this moment.
     taken = ReconciliationRun.objects.filter(pk=waiting.pk, started_at__isnull=True).update(started_at=timezone.now())

@@ -1,5 +1,6 @@
 """Statements that the server plans once for a connection."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -17,6 +18,7 @@ from django.db import (
 from django.db.models.functions import Now
 
 from accounts.models import AccountValue, BrokerAccount, GatewaySession, Position
+from audit.models import Draft
 from database import prepared
 from orders.models import OrderEvent
 from tests.orders.builders import ACCOUNT, GATEWAY, placed, session_row
@@ -155,6 +157,26 @@ def test_nothing_is_written_of_nothing(django_assert_num_queries):
     with django_assert_num_queries(0):
         VALUES.write([])
         prepared.Change(Position, ["quantity"]).write([])
+
+
+def test_what_else_a_statement_does_with_the_keys_of_its_rows():
+    session_row()
+    noting = prepared.Insertion(
+        AccountValue,
+        then="""INSERT INTO audit_draft (chain, kind, subject, record, facts)
+            SELECT 'site', 'a test', told.word, inserted.key, '{}'
+            FROM inserted JOIN jsonb_to_recordset(%(told)s::jsonb) AS told (ordinal bigint, word text) USING (ordinal)
+            ORDER BY ordinal RETURNING record""",
+    )
+    rows = [value(key, "1") for key in "cab"]
+    told = [{"ordinal": ordinal, "word": row.key} for ordinal, row in enumerate(rows, start=1)]
+
+    noting.write(rows, told=json.dumps(told))
+    noting.write([], told="[]")
+
+    assert [(row.key, row.pk) for row in rows] == [(row.key, row.pk) for row in AccountValue.objects.order_by("pk")]
+    drafts = Draft.objects.order_by("pk").values_list("subject", "record")
+    assert list(drafts) == [(row.key, row.pk) for row in rows]
 
 
 def test_what_is_changed_must_be_there():

@@ -192,7 +192,7 @@ def test_the_walk_of_an_order_costs_so_many_queries(desk, django_assert_num_quer
     """Each is a round trip to the database, two of them the beginning and the end of a transaction."""
     orders = sent(desk, 2)
     (waiting,) = placed(LIMIT, symbol="Z")
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(10):
         dispatch.submit(waiting.request_id, desk=desk)
 
     acknowledged = [open_order(orders[0], perm_id=500), order_status(500, "Submitted")]

@@ -56,7 +56,7 @@ def test_on_schedule(desk, broker, case, seconds, working, asks):
 @pytest.mark.parametrize(("took", "pause"), [(6.0, 600), (600.0, 3600)])
 def test_a_day_that_takes_long_to_tell_is_asked_for_less_often(desk, broker, took, pause):
     order_in("NEW")
-    desk.sync_took = took
+    desk.telling.took = took
     synced(seconds=pause - 2)
     sync.sync(desk)
     assert broker.asked == []
@@ -64,7 +64,7 @@ def test_a_day_that_takes_long_to_tell_is_asked_for_less_often(desk, broker, too
     synced(seconds=pause + 1)
     sync.sync(desk)
     assert broker.asked == ASKED
-    assert desk.sync_took < 0.3
+    assert desk.telling.took < 0.3
 
     synced(seconds=31)
     sync.sync(desk)

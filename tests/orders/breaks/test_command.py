@@ -2,20 +2,17 @@
 
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
 from decimal import Decimal as D
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.utils import timezone
 
 from gateway.errors import QueryTimedOut
 from orders import tasks
 from orders.breaks import reconciliation
 from orders.breaks.models import Break, ReconciliationRun
-from orders.breaks.vocabulary import RunOutcome
 from orders.management.commands import reconcile as command
 from tests.orders.breaks.conftest import position
 from tests.orders.builders import GATEWAY, session_row
@@ -127,23 +124,3 @@ def test_the_schedule_asks_by_a_row():
     tasks.compare_books()
 
     assert ReconciliationRun.objects.get().requested_by == "schedule"
-
-
-@pytest.mark.parametrize(
-    ("took", "ago", "asks"), [(30, 590, False), (30, 610, True), (600, 3590, False), (600, 3610, True)]
-)
-def test_the_schedule_lets_pass_twenty_times_what_the_last_run_took(took, ago, asks):
-    session_row()
-    finished = timezone.now() - timedelta(seconds=ago)
-    ReconciliationRun.objects.create(
-        gateway_id=GATEWAY,
-        requested_by="schedule",
-        requested_at=finished,
-        started_at=finished - timedelta(seconds=took),
-        finished_at=finished,
-        outcome=RunOutcome.COMPLETE,
-    )
-
-    tasks.compare_books()
-
-    assert ReconciliationRun.objects.filter(finished_at=None).exists() == asks

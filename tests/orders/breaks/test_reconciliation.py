@@ -1,6 +1,7 @@
 """A run from the questions to the register, over real rows; the broker is the fake of conftest."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
@@ -569,6 +570,46 @@ def test_who_asks_while_a_run_waits_shares_it(desk):
     assert runs.request(GATEWAY, by="command") == run
     assert runs.take_up(GATEWAY) == run
     assert runs.request(GATEWAY, by="command") != run
+
+
+@pytest.mark.parametrize(
+    ("case", "took", "ago", "by", "taken"),
+    [
+        ("a short day", 0.1, 3, "schedule", True),
+        ("a long day, just told", 30, 590, "schedule", False),
+        ("a long day that had its rest", 30, 601, "schedule", True),
+        ("a very long day rests an hour", 1000, 3601, "schedule", True),
+        ("a person does not wait", 30, 1, "command", True),
+    ],
+)
+def test_what_the_schedule_asks_for_waits_where_a_long_day_was_just_told(
+    desk, broker, reconcile, case, took, ago, by, taken
+):
+    desk.telling.took, desk.telling.ended = took, time.monotonic() - ago
+    runs.request(GATEWAY, by=by)
+
+    reconciliation.work(desk, broker.hearing)
+
+    assert broker.asked == (list(QUERIES) if taken else []), case
+
+
+def test_who_asks_while_the_schedule_waits_hurries_it(desk):
+    run = runs.request(GATEWAY, by="schedule")
+    assert runs.take_up(GATEWAY, scheduled=False) is None
+
+    runs.request(GATEWAY, by="command")
+    runs.request(GATEWAY, by="schedule")
+
+    assert runs.take_up(GATEWAY, scheduled=False) == run
+    run.refresh_from_db()
+    assert run.requested_by == "command"
+
+
+def test_a_run_times_how_long_the_day_takes_to_be_told(desk, broker, reconcile):
+    reconcile()
+
+    assert 0 < desk.telling.took < 5
+    assert not desk.telling.has_rested(10_000)
 
 
 def test_a_run_that_its_worker_left_behind(desk):

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from alarms.models import Alarm
 from audit.models import Chain, CheckpointRun, Entry, Verification
+from audit.record import append_all
 from orders import intake, tasks, trail
 from orders.management.commands import verify_audit
 from orders.models import Commission, Execution, OrderEvent
@@ -77,10 +78,10 @@ def test_what_the_trail_tells_of_since_an_update_is_opened_once(house, superuser
     settings.AUDIT_SINKS = []
     superuser("TRUNCATE audit_entry, audit_chain")
     for row in OrderEvent.objects.order_by("pk"):
-        trail.append_events([row])
+        append_all(trail.of_events([row]))
     for row in Execution.objects.order_by("pk"):
-        trail.append_executions([row])
-    trail.append_commissions(list(Commission.objects.order_by("pk")))
+        append_all(trail.of_executions([row]))
+    append_all(trail.of_commissions(list(Commission.objects.order_by("pk"))))
     commit()
     assert verify()[0] == 5
 
