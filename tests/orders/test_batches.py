@@ -196,17 +196,17 @@ def test_the_walk_of_an_order_costs_so_many_queries(desk, django_assert_num_quer
         dispatch.submit(waiting.request_id, desk=desk)
 
     acknowledged = [open_order(orders[0], perm_id=500), order_status(500, "Submitted")]
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         reports.apply_told(acknowledged, session=SESSION)
 
     reports.apply_told(list(the_story_of(orders[0], 500)), session=SESSION)
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(10):
         reports.apply_told(list(the_story_of(orders[1], 501)), session=SESSION)
 
 
 def test_a_request_costs_so_many_queries(django_assert_num_queries):
     session_row()
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         intake.place(asked(), placement(LIMIT))
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         intake.place(asked(), placement(*BRACKET, symbol="TSLA"))
