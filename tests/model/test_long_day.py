@@ -171,7 +171,7 @@ class Days:
         sweep.inquire(worker.desk)
         if self.compares and self.clock.now() - self.compared_at >= 5 * MINUTE:
             self.compared_at = self.clock.now()
-            runs.request(GATEWAY, by="schedule")
+            runs.request(GATEWAY, by="model")
         reconciliation.work(worker.desk, worker.hearing)
 
     def connect(self, worker: DaySession) -> None:
