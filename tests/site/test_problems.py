@@ -177,7 +177,7 @@ def test_a_foreign_host_is_refused(client, path):
 @pytest.mark.parametrize("path", [*GETS, *POSTS])
 def test_without_a_database(client, path):
     ask = client.post if path in POSTS else client.get
-    with mock.patch.object(BaseDatabaseWrapper, "cursor", side_effect=OperationalError("down")):
+    with mock.patch.object(BaseDatabaseWrapper, "_prepare_cursor", side_effect=OperationalError("down")):
         response = ask(path, *(['{"perm_id": 5}'] if path in POSTS else []), content_type="application/json")
 
     # What is wrong with the request may be said; that it was refused could not be kept.
