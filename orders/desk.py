@@ -45,21 +45,27 @@ class Telling:
 
     took: float = 0.0
     ended: float = -math.inf  # time.monotonic()
+    going_on: int = 0
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Around the questions; those that fail do not count."""
-        began = time.monotonic()
-        yield
-        self.ended = time.monotonic()
-        self.took = self.ended - began
+        """Around the questions. Those that fail may have taken long too, and say nothing of a shorter day."""
+        began, known = time.monotonic(), self.took
+        self.going_on += 1
+        try:
+            yield
+            known = 0.0
+        finally:
+            self.going_on -= 1
+            self.ended = time.monotonic()
+            self.took = max(known, self.ended - began)
 
     def rest(self, times: float) -> float:
         """So many times as long as it took, but no more than an hour."""
         return min(times * self.took, LONGEST_REST)
 
     def has_rested(self, times: float) -> bool:
-        return time.monotonic() - self.ended >= self.rest(times)
+        return not self.going_on and time.monotonic() - self.ended >= self.rest(times)
 
 
 @dataclass(slots=True, eq=False)

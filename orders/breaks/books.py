@@ -83,6 +83,10 @@ class BrokerBook:
     agreed_orders: Set[int] = frozenset()
     agreed_executions: Set[int] = frozenset()
 
+    def lists(self, order: "OurOrder") -> bool:
+        """Whether it names that order of ours."""
+        return (order.account, order.perm_id) in self.orders or order.pk in self.agreed_orders
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OurOrder:

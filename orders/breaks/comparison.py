@@ -27,7 +27,13 @@ def compare(ours: OurBook, theirs: BrokerBook) -> Comparison:
 
 
 def agree(ours: OurBook, theirs: BrokerBook) -> bool:
-    """Whether the orders and executions of both books agree, with no watched break among what was looked at."""
+    """Whether the orders and executions of both books agree, with no watched break among what was looked at.
+
+    Where one side cannot say how an order stands, nothing agrees.
+    """
+    standings = chain((mine.standing for mine in ours.orders), (listed.standing for listed in theirs.orders.values()))
+    if None in standings:
+        return False
     points = chain(
         order_points.listed(ours, theirs),
         order_points.no_longer_listed(ours, theirs),

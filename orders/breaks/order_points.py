@@ -39,8 +39,7 @@ def listed(ours: OurBook, theirs: BrokerBook) -> Iterator[Point]:
             listed_here.add(order.pk)
             yield from _both(order, listed)
     for order in ours.orders:
-        named = (order.account, order.perm_id) in theirs.orders
-        yield _known_there(order, listed=named or order.pk in listed_here)
+        yield _known_there(order, listed=theirs.lists(order) or order.pk in listed_here)
         yield _overfill(order)
     yield from _duplicates(ours)
 
@@ -193,7 +192,7 @@ def _figure(
 def no_longer_listed(ours: OurBook, theirs: BrokerBook) -> Iterator[Point]:
     """Completed orders are listed for a day: later our book may still come to say what the broker said last."""
     for order in ours.orders:
-        if order.standing is None or (order.account, order.perm_id) in theirs.orders:
+        if order.standing is None or theirs.lists(order):
             continue
         for point in (
             _figure(order, K.STATUS, "Status", expected=order.standing, actual=order.standing),

@@ -87,7 +87,11 @@ class Reader:
             read_at=timezone.now(),
             accounts=self._scope.accounts,
             orders=tuple(_our_order(row, self._scope) for row in orders.values()),
-            executions={(row.account, row.exec_id): _our_execution(row, listed_today=False) for row in rows},
+            executions={
+                (row.account, row.exec_id): _our_execution(row, listed_today=False)
+                for row in rows
+                if (row.account, row.exec_id) in theirs.executions
+            },
             watched=self._watched,
         )
 
@@ -125,7 +129,8 @@ def _named(theirs: BrokerBook, scope: Scope, found: dict[int, Order]) -> dict[in
     orders = Order.objects.filter(account__in=scope.accounts).only(*ORDER_COLUMNS)
     named = {(order.account_id, order.perm_id) for order in found.values()}
     missing = {perm_id for account, perm_id in theirs.orders if (account, perm_id) not in named}
-    found |= {order.pk: order for order in orders.filter(perm_id__in=missing)}
+    called = orders.filter(perm_id__in=missing)
+    found |= {order.pk: order for order in called if (order.account_id, order.perm_id) in theirs.orders}
     stamps = {order.stamp for order in theirs.orders.values() if order.stamp}
     missing_stamps = stamps - {order.stamp for order in found.values()}
     return found | {order.pk: order for order in orders.filter(stamp__in=missing_stamps)}

@@ -1,10 +1,11 @@
 """Runs of the reconciliation as rows: asked for by anybody, taken up by the worker that owns the gateway's session.
 
 A row is the letter: nobody has to ring, and none is lost. One waits at a time; who asks meanwhile shares it. What only
-the schedule asks for may wait on, where the broker has just told a long day.
+the schedule asks for may wait on, where the broker has just told a long day; for an hour at most.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -17,22 +18,28 @@ from orders.breaks.register import Kept
 from orders.breaks.vocabulary import RunOutcome
 
 SCHEDULE = "schedule"  # who asks when nobody does
+LONGEST_WAIT = timedelta(hours=1)
 INTERRUPTED = "the worker ended, or lost the session, before it was done"
 
 
 def request(gateway: str, *, by: str) -> ReconciliationRun:
     """The run that waits to be taken up; a new one, if none does."""
-    waiting = ReconciliationRun.objects.filter(gateway_id=gateway, started_at__isnull=True)
-    if by != SCHEDULE:
-        waiting.filter(requested_by=SCHEDULE).update(requested_by=by)
-    run = waiting.first()
-    if run is not None:
-        return run
+    run = _waiting(gateway).first() or _begin(gateway, by)
+    if by != SCHEDULE and run.requested_by == SCHEDULE:
+        _waiting(gateway).filter(pk=run.pk).update(requested_by=by)  # it rests no longer
+    return run
+
+
+def _waiting(gateway: str) -> QuerySet[ReconciliationRun]:
+    return ReconciliationRun.objects.filter(gateway_id=gateway, started_at__isnull=True)
+
+
+def _begin(gateway: str, by: str) -> ReconciliationRun:
     try:
         with transaction.atomic():
             return ReconciliationRun.objects.create(gateway_id=gateway, requested_by=by, requested_at=timezone.now())
     except IntegrityError:
-        return waiting.get()  # somebody was faster by a moment
+        return _waiting(gateway).get()  # somebody was faster by a moment
 
 
 def withdraw(run_pk: int, *, reason: str) -> bool:
@@ -52,7 +59,7 @@ UNFINISHED = prepared.Query(lambda gateway: _unfinished(gateway).values_list("pk
 def take_up(gateway: str, *, scheduled: bool = True) -> ReconciliationRun | None:
     """The run that waits, started now; runs left behind by an owner that died are closed first.
 
-    `scheduled`: whether one that nobody but the schedule asked for is taken up too.
+    `scheduled`: whether one that nobody but the schedule asked for is taken up before it has waited for an hour.
     """
     if not UNFINISHED.rows(gateway):
         return None
@@ -61,7 +68,9 @@ def take_up(gateway: str, *, scheduled: bool = True) -> ReconciliationRun | None
         if run.started_at is not None:
             fail(run, reason=INTERRUPTED)
     waiting = next((run for run in rows if run.started_at is None), None)
-    if waiting is None or (waiting.requested_by == SCHEDULE and not scheduled):
+    if waiting is None:
+        return None
+    if waiting.requested_by == SCHEDULE and not scheduled and timezone.now() - waiting.requested_at < LONGEST_WAIT:
         return None
     # By compare-and-set: whoever asked may give up at this moment.
     taken = ReconciliationRun.objects.filter(pk=waiting.pk, started_at__isnull=True).update(started_at=timezone.now())

@@ -16,6 +16,7 @@ from orders.breaks.books import (
     text,
 )
 from orders.breaks.vocabulary import BreakKind as K
+from orders.families import place_of
 
 ZERO = Decimal(0)
 # Exchanged currencies and combinations are executed and never listed as a position.
@@ -28,11 +29,11 @@ def executions(ours: OurBook, theirs: BrokerBook) -> Iterator[Point]:
         execution = ours.executions.get(key)
         if execution is None or ours.watched or not _is_the_same(execution, listed):
             yield from _execution(listed, execution)
-    families = {(account, _family(exec_id)) for account, exec_id in theirs.executions}
+    families = {(account, place_of(exec_id)[0]) for account, exec_id in theirs.executions}
     for (account, exec_id), execution in ours.executions.items():
         listed_there = (account, exec_id) in theirs.executions
         # After a correction the broker may list either, or both.
-        if listed_there or (execution.listed_today and (account, _family(exec_id)) not in families):
+        if listed_there or (execution.listed_today and (account, place_of(exec_id)[0]) not in families):
             yield _execution_known_there(execution, listed=listed_there)
 
 
@@ -74,11 +75,6 @@ def _execution_known_there(execution: OurExecution, *, listed: bool) -> Point:
         actual=here if listed else NOT_LISTED,
         execution_pk=execution.pk,
     )
-
-
-def _family(exec_id: str) -> str:
-    """A correction has the same id up to its last dot."""
-    return exec_id.rpartition(".")[0] or exec_id
 
 
 def orphans(ours: OurBook) -> Iterator[Point]:

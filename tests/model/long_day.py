@@ -179,8 +179,9 @@ class DaySession(Session):
         row = GatewaySession.objects.get(pk=NAME)
         row.epoch += 1
         row.save(update_fields=["epoch"])
-        self.hearing = Hearing()
-        self._day = Day(gateway=NAME, epoch=row.epoch)
+        # Short pages of different lengths: what one has looked at the other has not always written down.
+        self.hearing = Hearing(page=5)
+        self._day = Day(gateway=NAME, epoch=row.epoch, page=7)
         super().__init__(gateway, epoch=row.epoch, faults=0.0)
         self._zone = ZONE
 

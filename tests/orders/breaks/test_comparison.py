@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orders.breaks.books import Comparison, Point, Standing, Terms
-from orders.breaks.comparison import compare, confirmed, news
+from orders.breaks.comparison import agree, compare, confirmed, news
 from orders.breaks.vocabulary import BreakKind, Severity
+from orders.families import bust_of
 from tests.orders.breaks.books import ACCOUNT, CON_ID, EXECUTION, HOLDING, LISTED, ORDER, STAMP, TERMS, books
 
 W, F, E, N = Standing.WORKING, Standing.FILLED, Standing.ENDED, Standing.NEVER_PLACED
@@ -131,6 +132,50 @@ def test_one_difference(case, changes, kind, expected, actual, severity):
     differences = found(**changes)
 
     assert differences == [(kind, expected, actual, severity)]
+
+
+@pytest.mark.parametrize(
+    ("case", "changes", "agrees"),
+    [
+        ("nothing differs", {}, True),
+        ("a figure differs", {"listed": {"filled": D(6)}}, False),
+        ("nobody here knows how it stands", {"order": {"standing": None}}, False),
+        ("nobody there says how it stands", {"listed": {"standing": None}}, False),
+        ("an order that is not on record", {"order": None}, False),
+        ("an execution that is not on record", {"execution": None}, False),
+        ("a break about it is watched", {"watched": {("QUANTITY", "order 5 filled quantity"): "6"}}, False),
+        ("a break about another is watched", {"watched": {("QUANTITY", "order 6 filled quantity"): "6"}}, True),
+        ("what is held is not looked at", {"held": {"quantity": D(9)}}, True),
+    ],
+)
+def test_what_agrees_as_it_is_told(case, changes, agrees):
+    ours, theirs = books(**changes)
+
+    assert agree(ours, theirs) is agrees
+
+
+def test_what_was_found_to_agree_is_listed():
+    ours, theirs = books(order={"standing": W}, listed=None, execution=None, listed_execution=None)
+    assert [str(point.kind) for point in compare(ours, theirs).differences] == ["MISSING_AT_BROKER"]
+
+    assert compare(ours, replace(theirs, agreed_orders=frozenset({ORDER.pk}))).differences == ()
+
+
+def test_a_break_of_an_order_that_is_listed_does_not_close_as_if_it_were_not():
+    watched = {("STATUS", f"order {ORDER.pk} status"): str(E)}
+    over = {"order": {"standing": E}, "listed": None, "execution": None, "listed_execution": None}
+    ours, theirs = books(**over, watched=watched)
+    assert compare(ours, theirs).agreed == watched.keys()
+
+    assert compare(ours, replace(theirs, agreed_orders=frozenset({ORDER.pk}))).agreed == frozenset()
+
+
+def test_a_bust_of_what_the_broker_lists_is_not_missing_there():
+    bust = replace(EXECUTION, pk=8, exec_id=bust_of(EXECUTION.exec_id), quantity=D(0))
+    ours, theirs = books()
+    ours = replace(ours, executions={**ours.executions, (ACCOUNT, bust.exec_id): bust})
+
+    assert compare(ours, theirs).differences == ()
 
 
 def test_one_stamp_on_two_orders():

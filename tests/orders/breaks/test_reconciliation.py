@@ -9,10 +9,11 @@ from decimal import Decimal as D
 import pytest
 from django.utils import timezone
 
+from accounts.models import GatewayConnection
 from audit.models import Draft
 from gateway.errors import QueryTimedOut
 from gateway.reports import ContractFacts, Query, SessionState
-from orders import exposure
+from orders import exposure, reports
 from orders.breaks import closing, ours, reconciliation, runs, statements
 from orders.breaks.hearing import QUERIES
 from orders.breaks.models import AnchoredHolding, Break, PositionAnchor, ReconciliationRun
@@ -20,8 +21,18 @@ from orders.models import Execution, Order
 from orders.risk.values import Ticket
 from tests.orders.assertions import assert_history
 from tests.orders.breaks.conftest import position
-from tests.orders.builders import AAPL, ACCOUNT, CLIENT_ID, GATEWAY, LIMIT, completed_order, execution, open_order
-from tests.orders.factories import at, order_in
+from tests.orders.builders import (
+    AAPL,
+    ACCOUNT,
+    CLIENT_ID,
+    GATEWAY,
+    LIMIT,
+    completed_order,
+    execution,
+    open_order,
+    order_status,
+)
+from tests.orders.factories import at, broker_account, order_in
 
 pytestmark = pytest.mark.django_db
 
@@ -561,6 +572,38 @@ def test_other_breaks_change_nothing_about_the_room(reconcile, broker, order):
     assert working() == {"BUY": 2}
 
 
+# What is over, and compared while it is told
+
+
+def completed(order, **changes):
+    return completed_order(order, perm_id=order.perm_id, **changes)
+
+
+def test_an_order_that_is_over_and_of_which_nobody_can_say_how(reconcile, broker, desk):
+    """It works here, another difference is on the list, and the broker says a word that is neither yes nor no."""
+    order = order_in("NEW")
+    broker.list(open_orders=[listed(order), order_status(order.perm_id, "Submitted", filled=D(4))])
+    assert reconcile().opened == {"QUANTITY": 1}
+    broker.list(completed=[completed(order, status="Inactive", filled=None)])
+
+    runs_ = [reconcile() for _ in range(3)]
+
+    assert [(run.opened, run.closed) for run in runs_] == [({}, {})] * 3
+
+
+def test_an_execution_of_the_same_id_in_another_account(reconcile, broker, desk, monkeypatch):
+    broker_account("DU2")
+    status = replace(broker.status(), accounts=(ACCOUNT, "DU2"))
+    monkeypatch.setattr(broker, "status", lambda: status)
+    told = [today(exec_id="e1", account=account) for account in (ACCOUNT, "DU2")]
+    for report in told:
+        reports.apply_report(report, session="default/17/1/1", client_id=CLIENT_ID)
+    GatewayConnection.objects.update(opened_at=timezone.now() - timedelta(minutes=5))
+    broker.list(executions=told[:1])
+
+    assert reconcile().opened == {"MISSING_AT_BROKER": 1}
+
+
 # Runs
 
 
@@ -580,13 +623,17 @@ def test_who_asks_while_a_run_waits_shares_it(desk):
         ("a long day that had its rest", 30, 601, "schedule", True),
         ("a very long day rests an hour", 1000, 3601, "schedule", True),
         ("a person does not wait", 30, 1, "command", True),
+        ("longer than an hour nobody waits", 30, 1, "an hour ago", True),
     ],
 )
 def test_what_the_schedule_asks_for_waits_where_a_long_day_was_just_told(
     desk, broker, reconcile, case, took, ago, by, taken
 ):
     desk.telling.took, desk.telling.ended = took, time.monotonic() - ago
-    runs.request(GATEWAY, by=by)
+    run = runs.request(GATEWAY, by="command" if by == "command" else "schedule")
+    if by == "an hour ago":
+        run.requested_at -= timedelta(hours=1)
+        run.save(update_fields=["requested_at"])
 
     reconciliation.work(desk, broker.hearing)
 
@@ -603,6 +650,24 @@ def test_who_asks_while_the_schedule_waits_hurries_it(desk):
     assert runs.take_up(GATEWAY, scheduled=False) == run
     run.refresh_from_db()
     assert run.requested_by == "command"
+
+
+def test_the_schedule_does_not_ask_while_the_day_is_being_told(desk):
+    runs.request(GATEWAY, by="schedule")
+
+    with desk.telling.timed():
+        assert not desk.telling.has_rested(0)
+    assert desk.telling.has_rested(0)
+
+
+def test_a_telling_that_fails_took_its_time_and_says_nothing_of_a_shorter_day(desk):
+    desk.telling.took = 30.0
+
+    with pytest.raises(QueryTimedOut), desk.telling.timed():
+        raise QueryTimedOut("not told to its end")
+
+    assert desk.telling.took == 30.0
+    assert not desk.telling.has_rested(1)
 
 
 def test_a_run_times_how_long_the_day_takes_to_be_told(desk, broker, reconcile):
