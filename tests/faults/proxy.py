@@ -312,9 +312,20 @@ def before(direction: str, kind: str, *data: bytes, times: int = 1) -> Rule:
     return on(direction, kind, times=times)(lambda passed: (*data, passed.data))
 
 
-def after(direction: str, kind: str, say: Callable[[Frame], Iterable[bytes]], times: int = 1) -> Rule:
+def after(
+    direction: str,
+    kind: str,
+    say: Callable[[Frame], Iterable[bytes]],
+    times: int = 1,
+    only: Callable[[Frame], bool] = lambda _: True,
+) -> Rule:
     """Put bytes of our own after such frames."""
-    return on(direction, kind, times=times)(lambda passed: (passed.data, *say(passed)))
+    return on(direction, kind, times=times, only=only)(lambda passed: (passed.data, *say(passed)))
+
+
+def is_live(execution: Frame) -> bool:
+    """Whether it comes by itself: those of orders before it may be told at any moment, by a sync."""
+    return execution.fields[1] == "-1"
 
 
 def change(direction: str, kind: str, times: int | None = None, **by_position: str) -> Rule:

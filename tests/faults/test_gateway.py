@@ -121,13 +121,13 @@ def completed_orders_never_end(run: Run) -> None:
 
 
 def corrected(run: Run) -> None:
-    """Each execution comes a second time with a higher revision and another price."""
+    """The execution comes a second time with a higher revision."""
 
     def correction(passed: wire.Frame) -> list[bytes]:
         at = next(n for n, text in enumerate(passed.fields) if text.startswith("0000e0d5."))
         return [passed.changed(**{f"_{at}": passed.fields[at][:-2] + "02"})]
 
-    run.house.proxy.rules.append(wire.after(wire.TO_CLIENT, wire.EXECUTION, correction))
+    run.house.proxy.rules.append(wire.after(wire.TO_CLIENT, wire.EXECUTION, correction, only=wire.is_live))
 
 
 def correction_is_stored(run: Run, found) -> None:
