@@ -46,19 +46,22 @@ class Telling:
     took: float = 0.0
     ended: float = -math.inf  # time.monotonic()
     going_on: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # the sync and the comparison may ask side by side
 
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Around the questions. Those that fail may have taken long too, and say nothing of a shorter day."""
-        began, known = time.monotonic(), self.took
-        self.going_on += 1
+        began, told = time.monotonic(), False
+        with self._lock:
+            self.going_on += 1
         try:
             yield
-            known = 0.0
+            told = True
         finally:
-            self.going_on -= 1
-            self.ended = time.monotonic()
-            self.took = max(known, self.ended - began)
+            with self._lock:
+                self.going_on -= 1
+                self.ended = time.monotonic()
+                self.took = max(self.ended - began, 0.0 if told else self.took)
 
     def rest(self, times: float) -> float:
         """So many times as long as it took, but no more than an hour."""

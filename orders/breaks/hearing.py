@@ -86,6 +86,7 @@ class _Notes:
     answered: set[Query] = field(default_factory=set)
     accounts_of: dict[int, str] = field(default_factory=dict)  # by permId: orderStatus does not say the account
     books: tuple[BrokerBook, OurBook] | None = None
+    problem: str = ""  # why our own book could not be read
 
 
 class Hearing:
@@ -105,8 +106,10 @@ class Hearing:
         """Both books, as they were at the last end marker. Raises: QueryFailed when not all was said."""
         with self._lock:
             notes, self._notes = self._notes, None
+        if notes is not None and notes.problem:
+            raise QueryFailed(f"our own book could not be read, see the worker's log: {notes.problem}")
         if notes is None or notes.books is None:
-            raise QueryFailed("the broker did not say all that was asked, or our own book could not be read")
+            raise QueryFailed("the broker did not say all that was asked")
         return notes.books
 
     def stop(self) -> None:
@@ -117,14 +120,14 @@ class Hearing:
     def apply(self, report: Report) -> None:
         """Note a report, after it was applied to our own book."""
         notes = self._notes
-        if notes is None or report.connection != notes.connection or notes.books is not None:
+        if notes is None or report.connection != notes.connection or notes.books is not None or notes.problem:
             return
         try:
             self._note(report, notes)
-        except Exception:
-            # The report itself is applied, and whoever else waits for this answer has it.
+        except Exception as problem:
+            # Whatever it was, this run fails of it and nobody else: the report is applied, and others wait for it too.
             log.exception("the comparison of the books is given up: our own could not be read")
-            self.stop()
+            notes.problem = repr(problem)
 
     def _note(self, report: Report, notes: _Notes) -> None:
         if not isinstance(report, AnswerComplete):
