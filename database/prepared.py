@@ -8,14 +8,14 @@ Rules
 """
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
-from django.db import DatabaseError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Field, Model, QuerySet
@@ -33,15 +33,13 @@ class PreparingCursor(ServerBindingCursor):  # the stubs know of no such cursor
 
 def one(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     """The one row of the answer."""
-    with _asked(statement, parameters) as cursor:
-        row: tuple[Any, ...] = cursor.fetchone()
+    row: tuple[Any, ...] = _asked(statement, parameters).fetchone()
     return row
 
 
 def many(statement: str, parameters: Mapping[str, Any] | None) -> list[tuple[Any, ...]]:
     """The rows of the answer."""
-    with _asked(statement, parameters) as cursor:
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    rows: list[tuple[Any, ...]] = _asked(statement, parameters).fetchall()
     return rows
 
 
@@ -79,9 +77,8 @@ class Selection(Generic[Row]):
         self._statement = f'SELECT {columns}, clock_timestamp() FROM "{model._meta.db_table}" WHERE {condition}'  # noqa: S608
 
     def read(self, **parameters: Any) -> list[tuple[Row, datetime]]:
-        with _asked(self._statement, parameters) as cursor:
-            found = cursor.fetchall()
-        return [(self._model.from_db(connection.alias, self._names, row[:-1]), row[-1]) for row in found]
+        found = _asked(self._statement, parameters).fetchall()
+        return [(self._model.from_db(DEFAULT_DB_ALIAS, self._names, row[:-1]), row[-1]) for row in found]
 
 
 class Insertion(Generic[Row]):
@@ -101,12 +98,11 @@ class Insertion(Generic[Row]):
         """`parameters`: those of `then`."""
         if not rows:
             return
-        with _asked(self._statement, {"rows": _text(rows, self._fields), **parameters}) as cursor:
-            keys = cursor.fetchall()
+        keys = _asked(self._statement, {"rows": _text(rows, self._fields), **parameters}).fetchall()
         for row, (key,) in zip(rows, keys, strict=True):
             row.pk = key
             row._state.adding = False
-            row._state.db = connection.alias
+            row._state.db = DEFAULT_DB_ALIAS
 
     @cached_property
     def _statement(self) -> str:
@@ -134,8 +130,7 @@ class Change(Generic[Row]):
         if not rows:
             return
         keys = [row.pk for row in rows]
-        with _asked(self._statement, {"rows": _text(rows, self._fields), "keys": keys}) as cursor:
-            changed = cursor.rowcount
+        changed = _asked(self._statement, {"rows": _text(rows, self._fields), "keys": keys}).rowcount
         if changed != len(rows):
             raise DatabaseError(f"{changed} rows of {self._model._meta.db_table} were there, not {len(rows)}")
 
@@ -181,20 +176,25 @@ def _plain(value: Any) -> Any:
             return value
 
 
-@contextmanager
-def _asked(statement: str, parameters: Mapping[str, Any] | None) -> Iterator[CursorWrapper]:
+_mine = threading.local()
+
+
+def _asked(statement: str, parameters: Mapping[str, Any] | None) -> CursorWrapper:
+    """The answer, to be read before anything else is asked: this thread has one cursor for all of them."""
+    wrapper = connections[DEFAULT_DB_ALIAS]
     # As Django's own `cursor()` does: a connection that broke is found out, and what fails is an error of Django's.
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    kept = connection.connection
+    wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    kept = wrapper.connection
     assert kept is not None
+    own: PreparingCursor | None = getattr(_mine, "cursor", None)
+    if own is None or own.connection is not kept:  # type: ignore[attr-defined]
+        own = _mine.cursor = PreparingCursor(kept)  # type: ignore[call-arg]
     threshold, kept.prepare_threshold = kept.prepare_threshold, NEVER_BY_ITSELF
     try:
-        with connection.wrap_database_errors:
-            cursor: CursorWrapper = connection._prepare_cursor(PreparingCursor(kept))  # type: ignore[attr-defined,call-arg]
-        with cursor:
-            cursor.execute(statement, parameters)
-            yield cursor
+        cursor: CursorWrapper = wrapper._prepare_cursor(own)  # type: ignore[attr-defined]
+        cursor.execute(statement, parameters)
     finally:
         # With any threshold the driver keeps the text of a hundred statements to count them, values and all.
         kept.prepare_threshold = threshold
+    return cursor

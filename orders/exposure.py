@@ -1,8 +1,9 @@
 """What an order is held against before it is placed: halts, limits, and what is at stake already, in one statement.
 
 Rules
-1. One look costs one query, whatever limits there are; what no limit asks for is not looked up, and what is counted is
-   counted no further than its limit.
+1. One look costs one query, whatever limits there are; what is counted is counted no further than its limit. What only
+   some limits ask for is left out where the last look knew of none that does, and looked up with all the rest in a
+   second query where that was wrong: limits change once a month, and the parts of a query cost time unused.
 2. When an order is asked for, those that wait to be sent count as well. In the claim they do not: claims come one at a
    time, so each sees what was claimed before it, and the first to wait is the first to be sent.
 3. An order of which the broker, asked twice, has nothing left (a live break says so) takes none of its room there: an
@@ -10,7 +11,7 @@ Rules
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -28,31 +29,11 @@ from orders.risk.values import Exposure, Ticket
 
 OLDEST_PRICE = timedelta(days=4)  # from one trading day to the next, over a long weekend
 
-# A bracket's exits may sell what its entry has bought and they have not sold, one of them and not both. The status is
-# compared as in the partial indexes' own condition.
-LOOK = """
+# The status is compared as in the partial indexes' own condition.
+ALWAYS = """
 WITH limits AS MATERIALIZED (
     SELECT * FROM accounts_limitversion
     WHERE account IN (%(account)s, '') ORDER BY account DESC, version DESC LIMIT 1
-), at_stake AS MATERIALIZED (
-    SELECT o.side, o.request_id, o.role IN ('STOP_LOSS', 'TAKE_PROFIT') AS exits,
-        greatest(o.quantity - o.filled_quantity, 0) AS leaves
-    FROM orders_order o
-    WHERE o.account_id = %(account)s AND o.symbol = %(symbol)s
-        AND NOT (o.status IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED', 'NOT_PLACED', 'DENIED'))
-        AND (%(waiting)s OR o.status <> 'RECEIVED')
-        AND NOT EXISTS (
-            SELECT 1 FROM orders_break b
-            WHERE b.order_id = o.id AND b.gone_at IS NULL AND b.source = %(source)s AND b.kind = ANY(%(gone)s)
-        )
-), leaves AS (
-    SELECT side, leaves FROM at_stake WHERE NOT exits OR request_id IS NULL
-    UNION ALL
-    SELECT e.side, greatest((
-        SELECT sum(CASE WHEN o.role = 'ENTRY' THEN o.filled_quantity ELSE -o.filled_quantity END)
-        FROM orders_order o WHERE o.request_id = e.request_id
-    ), 0)
-    FROM (SELECT DISTINCT request_id, side FROM at_stake WHERE exits AND request_id IS NOT NULL) AS e
 ), prices AS (
     (SELECT market_price AS price, valued_at AS priced_at FROM accounts_position
     WHERE account_id = %(account)s AND symbol = %(symbol)s AND security_type = 'STK' AND currency = 'USD'
@@ -63,13 +44,7 @@ WITH limits AS MATERIALIZED (
     WHERE symbol = %(symbol)s AND executed_at IS NOT NULL AND security_type = 'STK' AND currency = 'USD'
         AND price > 0 AND quantity > 0
     ORDER BY executed_at DESC LIMIT 1)
-), spans AS (
-    SELECT 'second' AS span, orders_per_second AS allowed, clock_timestamp() - interval '1 second' AS since FROM limits
-    UNION ALL
-    SELECT 'minute', orders_per_minute, clock_timestamp() - interval '1 minute' FROM limits
-    UNION ALL
-    SELECT 'day', orders_per_day, coalesce(%(day_began)s, clock_timestamp() - interval '1 day') FROM limits
-)
+)SPANS
 SELECT jsonb_build_object(
     'halt', (FIRST_HALT_ON),
     'backlog', (SELECT count(*) FROM orders_order o
@@ -77,20 +52,37 @@ SELECT jsonb_build_object(
     'unexplained', (SELECT sum(quantity) FROM orders_unexplainedholding
         WHERE account_id = %(account)s AND symbol = %(symbol)s AND security_type = 'STK'),
     'limits', (SELECT to_jsonb(limits) FROM limits),
-    'working', (SELECT jsonb_object_agg(side, orders) FROM (
-        SELECT side, count(*) AS orders FROM at_stake GROUP BY side) AS of_side),
-    'leaves', (SELECT jsonb_object_agg(side, quantity) FROM (
-        SELECT side, sum(leaves) AS quantity FROM leaves GROUP BY side) AS of_side),
+    'at_stake', (SELECT jsonb_agg(jsonb_build_array(
+            o.side, o.request_id, greatest(o.quantity - o.filled_quantity, 0),
+            CASE WHEN o.role IN ('STOP_LOSS', 'TAKE_PROFIT') AND o.request_id IS NOT NULL THEN greatest((
+                SELECT sum(CASE WHEN leg.role = 'ENTRY' THEN leg.filled_quantity ELSE -leg.filled_quantity END)
+                FROM orders_order leg WHERE leg.request_id = o.request_id
+            ), 0) END))
+        FROM orders_order o
+        WHERE o.account_id = %(account)s AND o.symbol = %(symbol)s
+            AND NOT (o.status IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED', 'NOT_PLACED', 'DENIED'))
+            AND (%(waiting)s OR o.status <> 'RECEIVED')
+            AND NOT EXISTS (
+                SELECT 1 FROM orders_break b
+                WHERE b.order_id = o.id AND b.gone_at IS NULL AND b.source = %(source)s AND b.kind = ANY(%(gone)s)
+            )),
     'held', (SELECT sum(quantity) FROM accounts_position
         WHERE account_id = %(account)s AND symbol = %(symbol)s AND security_type = 'STK'),
-    'executed', (SELECT sum(quantity) FROM (
-        SELECT quantity FROM orders_executedtotal
-        WHERE account = %(account)s AND symbol = %(symbol)s AND security_type = 'STK'
-        UNION ALL
-        SELECT quantity FROM orders_unexplainedholding
-        WHERE account_id = %(account)s AND symbol = %(symbol)s AND security_type = 'STK') AS both_parts),
+    'executed', (SELECT sum(quantity) FROM orders_executedtotal
+        WHERE account = %(account)s AND symbol = %(symbol)s AND security_type = 'STK'),
     'price', (SELECT to_jsonb(prices) FROM prices
-        WHERE priced_at > clock_timestamp() - %(oldest_price)s ORDER BY priced_at DESC LIMIT 1),
+        WHERE priced_at > clock_timestamp() - %(oldest_price)s ORDER BY priced_at DESC LIMIT 1)FIGURES
+)::text
+"""
+# What limits on working orders, rates, repeats and losses are held against.
+SPANS = """, spans AS (
+    SELECT 'second' AS span, orders_per_second AS allowed, clock_timestamp() - interval '1 second' AS since FROM limits
+    UNION ALL
+    SELECT 'minute', orders_per_minute, clock_timestamp() - interval '1 minute' FROM limits
+    UNION ALL
+    SELECT 'day', orders_per_day, coalesce(%(day_began)s, clock_timestamp() - interval '1 day') FROM limits
+)"""
+FIGURES = """,
     'working_in_account', (SELECT CASE WHEN working_orders IS NOT NULL THEN (
         SELECT count(*) FROM (
             SELECT 1 FROM orders_order o
@@ -131,9 +123,23 @@ SELECT jsonb_build_object(
         WHERE account_id = %(account)s AND taken_at <= spans.since ORDER BY taken_at DESC LIMIT 1),
         (SELECT net_liquidation FROM accounts_accountsnapshot
         WHERE account_id = %(account)s AND taken_at > spans.since ORDER BY taken_at LIMIT 1)) END
-        FROM limits, spans WHERE span = 'day')
-)::text
-""".replace("FIRST_HALT_ON", switch.FIRST_ON)
+        FROM limits, spans WHERE span = 'day')"""
+ASK_FOR_MORE = (
+    "working_orders",
+    "orders_per_second",
+    "orders_per_minute",
+    "orders_per_day",
+    "duplicate_seconds",
+    "daily_loss",
+)
+
+
+def _composed(spans: str, figures: str) -> str:
+    return ALWAYS.replace("SPANS", spans).replace("FIGURES", figures).replace("FIRST_HALT_ON", switch.FIRST_ON)
+
+
+SHORT, FULL = _composed("", ""), _composed(SPANS, FIGURES)
+_statement = SHORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +178,7 @@ def look(
         "gone": [kind.value for kind in NOT_WORKING_THERE],
         "oldest_price": OLDEST_PRICE,
     }
-    (found,) = prepared.one(LOOK, asked)
-    seen = json.loads(found, parse_float=Decimal)
+    seen = _seen(asked)
     row = seen["limits"]
     limits = values.from_row(row) if row else values.DEFAULTS[settings.TRADING_MODE]
     return Seen(
@@ -185,18 +190,50 @@ def look(
     )
 
 
+def _seen(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    global _statement  # noqa: PLW0603 - what limits asked for last, to guess what they ask for now
+    guess = _statement
+    seen = _asked(guess, asked)
+    limits = seen["limits"]
+    wanted = FULL if limits and any(limits[name] is not None for name in ASK_FOR_MORE) else SHORT
+    _statement = wanted
+    return _asked(FULL, asked) if wanted is FULL and guess is SHORT else seen
+
+
+def _asked(statement: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    (found,) = prepared.one(statement, asked)
+    seen: Mapping[str, Any] = json.loads(found, parse_float=Decimal)
+    return seen
+
+
 def _exposure(seen: Mapping[str, Any]) -> Exposure:
     price = seen["price"] or {}
-    equity, before = seen["equity"], seen["equity_before"]
+    equity, before = seen.get("equity"), seen.get("equity_before")
+    working, leaves = _at_stake(seen["at_stake"] or [])
     return Exposure(
-        working=seen["working"] or {},
-        leaves={side: Decimal(quantity) for side, quantity in (seen["leaves"] or {}).items()},
+        working=working,
+        leaves=leaves,
         held=Decimal(seen["held"] or 0),
-        executed=Decimal(seen["executed"] or 0),
+        executed=Decimal(seen["executed"] or 0) + Decimal(seen["unexplained"] or 0),
         price=Decimal(price["price"]) if price else None,
         priced_at=datetime.fromisoformat(price["priced_at"]) if price else None,
-        working_in_account=seen["working_in_account"],
-        sent=seen["sent"] or {},
-        repeats=seen["repeats"],
+        working_in_account=seen.get("working_in_account"),
+        sent=seen.get("sent") or {},
+        repeats=seen.get("repeats"),
         day_result=difference(equity, Decimal(before)) if equity is not None and before is not None else None,
     )
+
+
+def _at_stake(orders: Iterable[Sequence[Any]]) -> tuple[dict[str, int], dict[str, Decimal]]:
+    """By side, how many orders work and what they may still buy or sell."""
+    working: dict[str, int] = {}
+    leaves: dict[str, Decimal] = {}
+    brackets = set()
+    for side, request_pk, left, to_close in orders:
+        working[side] = working.get(side, 0) + 1
+        if to_close is not None:
+            # A bracket's exits may sell what its entry has bought and they have not sold, one of them and not both.
+            left = 0 if (request_pk, side) in brackets else to_close
+            brackets.add((request_pk, side))
+        leaves[side] = leaves.get(side, Decimal(0)) + Decimal(left)
+    return working, leaves
