@@ -1,11 +1,12 @@
 """Accounts and positions: the answers, and what subscriptions are told afterwards.
 
-Rules: positions are told at once when an execution changes them; account values and portfolio follow a moment later, at
-a refresh, as do changes of prices, so that a burst of fills costs one telling. A subscription is told a value only when
-it is another than before. An account summary is limited to two per session (322).
+Rules: positions are told at once when an execution changes them; account values and what these holdings are worth
+follow a moment later, so that a burst of fills costs one telling. What only prices changed waits for the next round of
+all. A subscription is told a value only when it is another than before. An account summary is limited to two per
+session (322).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -103,30 +104,32 @@ class AccountDesk:
                     if wanted in ("", code):
                         self._send_position(session, account, listing, req_id)
 
-    def refresh(self, sessions: Iterable[Session], codes: Collection[str]) -> None:
-        """Tell subscriptions the values of these accounts that changed."""
+    def refresh(self, sessions: Iterable[Session], changed: Mapping[str, Collection[int] | None]) -> None:
+        """Tell subscriptions the values of these accounts that changed, and of their holdings those in these contracts
+        (con ids); None: all."""
         for session in sessions:
-            self._refresh(session, codes)
+            self._refresh(session, changed)
 
-    def _refresh(self, session: Session, codes: Collection[str]) -> None:
-        if session.account in codes:
-            self._send_account(session, self._exchange.accounts[session.account])
+    def _refresh(self, session: Session, changed: Mapping[str, Collection[int] | None]) -> None:
+        if session.account in changed:
+            self._send_account(session, self._exchange.accounts[session.account], changed[session.account])
         for req_id, wanted in session.accounts_multi.items():
             for account in self._named(wanted):
-                if account.code in codes:
+                if account.code in changed:
                     self._send_multi(session, account, req_id)
         for req_id in session.summaries:
             self._send_summary(session, req_id)
 
     # One account
 
-    def _send_account(self, session: Session, account: Account) -> None:
+    def _send_account(self, session: Session, account: Account, contracts: Collection[int] | None = None) -> None:
         changed = False
         for key, value, currency in account_rows(self._exchange, account):
             if session.is_news(value, "account", key, currency):
                 changed = True
                 session.send(m.UpdateAccountValue(key=key, value=value, currency=currency, account=account.code))
-        for held in list(account.positions.values()):
+        for con_id in account.positions if contracts is None else contracts:
+            held = account.positions[con_id]
             shown = rendering.portfolio(account.code, held, self._exchange.mark(held.listing))
             if session.is_news(repr(shown), "account", held.listing.con_id):
                 changed = True

@@ -14,7 +14,7 @@ opens no socket and reads no clock but the exchange's; `now` is the server's, an
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 from gateway.paper import rendering
@@ -65,7 +65,8 @@ class Venue:
     ) -> None:
         self.exchange = exchange
         self.sessions: dict[int, Session] = {}  # by client id
-        self.traded: set[str] = set()  # accounts whose values were not told since their last execution
+        # Accounts whose values were not told since their last execution, and the contracts that they traded since.
+        self.traded: dict[str, set[int]] = {}
         self._ledger = ledger
         self._store = store
         self._clock = clock or rendering.Clock()
@@ -155,13 +156,14 @@ class Venue:
         self._steps += 1
         self._markets.stream(self.sessions.values())
         if self._steps % STEPS_PER_REFRESH == 0:
-            self.refresh_accounts(self.exchange.accounts)
+            self._accounts.refresh(self.sessions.values(), dict.fromkeys(self.exchange.accounts))
+            self.traded.clear()
         if self._store is not None and self._steps % STEPS_PER_PRICE_SAVE == 0:
             self._store.note_prices()
 
-    def refresh_accounts(self, codes: Collection[str] = ()) -> None:
-        """Tell subscriptions what changed in these accounts, or else in those that traded since the last time."""
-        self._accounts.refresh(self.sessions.values(), codes or self.traded)
+    def refresh_accounts(self) -> None:
+        """Tell subscriptions what changed in the accounts that traded since the last time."""
+        self._accounts.refresh(self.sessions.values(), self.traded)
         self.traded.clear()
 
     def commit(self) -> None:
@@ -238,7 +240,8 @@ class Venue:
                 self._orders.report(owner, event)
         if moved:
             self._accounts.moved(self.sessions.values(), moved.values())
-            self.traded.update(code for code, _ in moved)
+            for code, con_id in moved:
+                self.traded.setdefault(code, set()).add(con_id)
 
 
 def _owner(event: Event) -> int:

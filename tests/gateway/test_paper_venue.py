@@ -20,6 +20,7 @@ from tests.gateway.trading import Floor
 
 D = Decimal
 AAPL = Contract(con_id=265598, symbol="AAPL", sec_type="STK", exchange="SMART", currency="USD")
+MSFT = Contract(con_id=272093, symbol="MSFT", sec_type="STK", exchange="SMART", currency="USD")
 
 
 class House:
@@ -63,10 +64,12 @@ class Client:
         self.ask(*requests)
         return self.heard()
 
-    def place(self, order_id: int, action: str = "BUY", quantity: int = 10, **order: Any) -> list[Any]:
+    def place(
+        self, order_id: int, action: str = "BUY", quantity: int = 10, *, contract: Contract = AAPL, **order: Any
+    ) -> list[Any]:
         terms = {"order_type": "MKT", "tif": "DAY"} | order
         wire = Order(action=action, total_quantity=D(quantity), **terms)
-        return self.answer(m.PlaceOrder(order_id=order_id, contract=AAPL, order=wire))
+        return self.answer(m.PlaceOrder(order_id=order_id, contract=contract, order=wire))
 
     def _frames(self) -> list[tuple[str, ...]]:
         self._incoming.feed(self.session.connection.data_to_send())
@@ -368,6 +371,28 @@ def test_account_values_follow_prices(house: House) -> None:
         house.venue.step()
 
     assert "UpdatePortfolio" in kinds(client.heard())
+
+
+def test_a_trade_tells_of_its_own_holding_and_prices_of_all_in_their_turn() -> None:
+    house = House(accounts=("DU1", "DU2"))
+    client = house.client(1)
+    client.place(1, account="DU1")
+    client.place(2, contract=MSFT, account="DU1")
+    client.answer(m.ReqAccountUpdates(subscribe=True, account="DU1"))
+    house.venue.refresh_accounts()
+    client.heard()
+
+    house.client(2).place(1, contract=MSFT, quantity=500, account="DU2")  # which moves its price
+    client.place(3, account="DU1")
+    house.venue.refresh_accounts()
+    assert portfolio(client.heard()) == ["AAPL"]
+    for _ in range(6):
+        house.venue.step()
+    assert "MSFT" in portfolio(client.heard())
+
+
+def portfolio(heard: list[m.Message]) -> list[str]:
+    return [message.contract.symbol for message in heard if isinstance(message, m.UpdatePortfolio)]
 
 
 def test_account_summary_is_limited_to_two(house: House) -> None:
