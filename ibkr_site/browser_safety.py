@@ -24,5 +24,5 @@ class NotFromElsewhere(BasePermission):
         origin = request.headers.get("Origin")
         if origin in settings.CSRF_TRUSTED_ORIGINS:
             return True
-        own = f"{request.scheme}://{request.get_host()}"
-        return origin in (None, own) and request.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none")
+        from_here = origin is None or origin == f"{request.scheme}://{request.get_host()}"
+        return from_here and request.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none")

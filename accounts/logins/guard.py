@@ -5,6 +5,7 @@ one. It is asked for once per session. The API knows no session.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -25,8 +26,13 @@ class AdminGuard:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
+    @cached_property
+    def admin(self) -> str:
+        """Where the admin's pages are; the addresses are not known yet when middlewares are made."""
+        return reverse("admin:index")
+
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith(reverse("admin:index")) or not request.user.is_authenticated:
+        if not request.path.startswith(self.admin) or not request.user.is_authenticated:
             return self.get_response(request)
         if _is_over(request):
             logout(request)
