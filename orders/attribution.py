@@ -20,6 +20,7 @@ class Found:
         marks = {stamp for reference in references if (stamp := stamps.split(reference)[1]) is not None}
         about = LOCKED if lock else TOLD_OF
         found = about.read(stamps=list(marks), perm_ids=[perm_id for perm_id in perm_ids if perm_id > 0])
+        self.at = found[-1][1] if found else None  # by the database's clock, once they were locked
         self._orders = [order for order, _ in found]
         self._by_stamp = {order.stamp: order for order in self._orders if order.stamp is not None}
 

@@ -11,7 +11,7 @@ Rules
 import dataclasses
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,6 +25,7 @@ from database import prepared
 from gateway.tickets import Instrument, OrderTicket
 from orders import clearance, events, journal, kill_points, stamps
 from orders.desk import Desk, Ready
+from orders.exposure import Seen
 from orders.models import Order, OrderRequest
 from orders.risk.values import Decision
 from orders.vocabulary import Actor, OrderStatus, Role
@@ -59,6 +60,31 @@ class Moment:
     connection: int
 
 
+class Unwritten:
+    """What was decided about the requests of a transaction and is written with what comes after it, unless that has to
+    see it: then before."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._draft = journal.Draft(now=now)
+        self._symbols: set[tuple[str, str]] = set()
+
+    def add(self, changes: Iterable[tuple[Order, events.Event]], *, origin: journal.Origin) -> None:
+        for order, event in changes:
+            self._draft.add(order, event, origin=origin)
+            self._symbols.add((order.account_id, order.symbol))
+
+    def concerns(self, order: Order, *, any_symbol: bool = False) -> bool:
+        """Whether it is of the order's account, and its symbol."""
+        return any(
+            account == order.account_id and (any_symbol or symbol == order.symbol) for account, symbol in self._symbols
+        )
+
+    def write(self) -> None:
+        self._draft.write()
+        self._draft, self._symbols = journal.Draft(now=self._now), set()
+
+
 def claim_all(ready: Sequence[Ready], *, desk: Desk, connection_number: int) -> list[Claim]:
     """Commit the claims of all these requests, leaving out what may no longer be sent."""
     with transaction.atomic():
@@ -69,7 +95,12 @@ def claim_all(ready: Sequence[Ready], *, desk: Desk, connection_number: int) -> 
         monotonic = time.monotonic()  # before the other clock is read: a claim may end too early, and not too late
         orders, now = _locked([one.request_pk for one in ready], desk=desk)
         moment = Moment(monotonic=monotonic, now=now, connection=connection_number)
-        claims = [_claim(orders[one.request_pk], one.instrument, session, desk=desk, moment=moment) for one in ready]
+        told = Unwritten(now)
+        claims = [
+            _claim(orders[one.request_pk], one.instrument, session, desk=desk, moment=moment, told=told)
+            for one in ready
+        ]
+        told.write()
         if session.next_order_id > unclaimed:
             NEXT_ORDER_ID.write([session])
         kill_points.reached("worker.claim_uncommitted")
@@ -90,9 +121,15 @@ def _locked(request_pks: Sequence[int], *, desk: Desk) -> tuple[dict[int, list[O
 
 
 def _claim(
-    orders: Sequence[Order], instrument: Instrument, session: GatewaySession, *, desk: Desk, moment: Moment
+    orders: Sequence[Order],
+    instrument: Instrument,
+    session: GatewaySession,
+    *,
+    desk: Desk,
+    moment: Moment,
+    told: Unwritten,
 ) -> Claim | None:
-    """Reserve ids and write `sent` for every order of a request, or nothing when they may no longer be sent."""
+    """Reserve ids and put `sent` down for every order of a request, or nothing when they may no longer be sent."""
     if any(order.status != OrderStatus.RECEIVED for order in orders):
         return None
     now, valid_for = moment.now, _valid_for(orders, now=moment.now)
@@ -101,14 +138,14 @@ def _claim(
         return None  # they wait: the gateway is back while they are valid
     if valid_for <= timedelta(0):
         return None
-    seen, decision = clearance.in_claim(orders, now=now, zone=desk.broker.status().time_zone)
+    seen, decision = _look(orders, now=now, desk=desk, told=told)
     if reason := seen.halted or (pause.reason if pause is not None else ""):
         refused = [(order, events.NotPlaced(reason=reason)) for order in orders]
-        journal.record_all(refused, origin=origin_of(desk, orders[0]), now=now)
+        told.add(refused, origin=origin_of(desk, orders[0]))
         return None
     if decision.breaches:
         denied = [(order, clearance.denial(order, decision)) for order in orders]
-        journal.record_all(denied, origin=origin_of(desk, orders[0]), now=now)
+        told.add(denied, origin=origin_of(desk, orders[0]))
         return None
     first = session.next_order_id
     session.next_order_id = first + len(orders)
@@ -119,10 +156,21 @@ def _claim(
         (order, _sent(order, ticket, decision, unexplained=seen.unexplained, desk=desk, moment=moment))
         for order, ticket in zip(orders, tickets, strict=True)
     ]
-    # Written now, not with the others': what the next request is held against counts this one.
-    journal.record_all(sent, origin=origin_of(desk, orders[0], moment.connection), now=now)
+    told.add(sent, origin=origin_of(desk, orders[0], moment.connection))
     before = moment.monotonic + valid_for.total_seconds()
     return Claim(orders=orders, tickets=tickets, before=before, looked=moment.monotonic)
+
+
+def _look(orders: Sequence[Order], *, now: datetime, desk: Desk, told: Unwritten) -> tuple[Seen, Decision]:
+    """What a request is held against counts the ones before it."""
+    zone = desk.broker.status().time_zone
+    if told.concerns(orders[0]):
+        told.write()
+    seen, decision = clearance.in_claim(orders, now=now, zone=zone)
+    if seen.beyond_symbol and told.concerns(orders[0], any_symbol=True):
+        told.write()
+        seen, decision = clearance.in_claim(orders, now=now, zone=zone)
+    return seen, decision
 
 
 def _valid_for(orders: Sequence[Order], *, now: datetime) -> timedelta:

@@ -46,6 +46,7 @@ WITH limits AS MATERIALIZED (
     ORDER BY executed_at DESC LIMIT 1)
 )SPANS
 SELECT jsonb_build_object(
+    'at', clock_timestamp(),
     'halt', (FIRST_HALT_ON),
     'backlog', (SELECT count(*) FROM orders_order o
         WHERE %(waiting)s AND o.status = 'RECEIVED' AND o.valid_until > clock_timestamp()),
@@ -144,15 +145,18 @@ _statement = SHORT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """`halted`: why nothing may be sent, in words for the client, or empty. `backlog`: how many orders of all accounts
-    wait to be sent and still may be, if those that wait were to count. `unexplained`: what the account holds of the
-    symbol beyond its executions on record, signed."""
+    """`at`: when, by the database's clock. `halted`: why nothing may be sent, in words for the client, or empty.
+    `backlog`: how many orders of all accounts wait to be sent and still may be, if those that wait were to count.
+    `unexplained`: what the account holds of the symbol beyond its executions on record, signed. `beyond_symbol`:
+    whether limits ask for more than the account's orders and holdings in that symbol."""
 
+    at: datetime
     halted: str
     limits: Limits
     exposure: Exposure
     backlog: int
     unexplained: Decimal
+    beyond_symbol: bool
 
 
 def look(
@@ -182,11 +186,13 @@ def look(
     row = seen["limits"]
     limits = values.from_row(row) if row else values.DEFAULTS[settings.TRADING_MODE]
     return Seen(
+        at=datetime.fromisoformat(seen["at"]),
         halted=switch.reason(seen["halt"]),
         limits=limits,
         exposure=_exposure(seen),
         backlog=seen["backlog"],
         unexplained=Decimal(seen["unexplained"] or 0),
+        beyond_symbol=_ask_for_more(row),
     )
 
 
@@ -194,10 +200,12 @@ def _seen(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     global _statement  # noqa: PLW0603 - what limits asked for last, to guess what they ask for now
     guess = _statement
     seen = _asked(guess, asked)
-    limits = seen["limits"]
-    wanted = FULL if limits and any(limits[name] is not None for name in ASK_FOR_MORE) else SHORT
-    _statement = wanted
-    return _asked(FULL, asked) if wanted is FULL and guess is SHORT else seen
+    _statement = FULL if (more := _ask_for_more(seen["limits"])) else SHORT
+    return _asked(FULL, asked) if more and guess is SHORT else seen
+
+
+def _ask_for_more(limits: Mapping[str, Any] | None) -> bool:
+    return limits is not None and any(limits[name] is not None for name in ASK_FOR_MORE)
 
 
 def _asked(statement: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -171,7 +171,7 @@ class Page:
         named = [*((fill.order_ref, fill.perm_id) for fill in fills), *named]
         self.found = attribution.Found(named, lock=True)
         self._known, self._last = _on_record(fills)
-        self._draft = journal.Draft()
+        self._draft = journal.Draft(now=self.found.at)
         self._said: list[tuple[int, events.Event]] = []
         self._rows: list[Execution] = []
 

@@ -183,6 +183,13 @@ class Order(models.Model):
                 operation=pgtrigger.Update,
                 when=pgtrigger.Before,
                 func="""
+                    IF NEW.last_sequence = OLD.last_sequence + 1 AND EXISTS (  -- mostly so, and found by one key
+                        SELECT 1 FROM orders_orderevent
+                        WHERE order_id = NEW.id AND sequence = NEW.last_sequence
+                            AND from_status = OLD.status AND to_status = NEW.status
+                    ) THEN
+                        RETURN NEW;
+                    END IF;
                     IF NEW.last_sequence <= OLD.last_sequence OR NOT (
                         SELECT count(*) = NEW.last_sequence - OLD.last_sequence
                             AND bool_and(from_status = led_to)

@@ -10,8 +10,11 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
+from database import prepared
 from orders import attribution, events, journal
 from orders.models import Order
+
+LOCK = "SELECT id, last_sequence FROM orders_order WHERE id = ANY(%(orders)s) ORDER BY id FOR UPDATE"
 
 
 class Overtaken(Exception):
@@ -23,7 +26,7 @@ class Sheet:
 
     def __init__(self, named: Iterable[tuple[str, int]]) -> None:
         self.found = attribution.Found(named, lock=False)
-        self._draft = journal.Draft()
+        self._draft = journal.Draft(now=self.found.at)
         self._read: dict[int, int] = {}  # the sequence of a changed row as it was read
         self._said: list[tuple[int, events.Event]] = []
 
@@ -42,7 +45,6 @@ class Sheet:
         if not self._read:
             return
         with transaction.atomic():
-            rows = Order.objects.filter(pk__in=self._read).order_by("pk").select_for_update()
-            if dict(rows.values_list("pk", "last_sequence")) != self._read:
+            if dict(prepared.many(LOCK, {"orders": list(self._read)})) != self._read:
                 raise Overtaken
             self._draft.write()

@@ -5,6 +5,7 @@ from decimal import Decimal as D
 
 import pytest
 
+from accounts.limits import changing
 from orders import dispatch, events, intake, journal, reports
 from orders.desk import Ready
 from orders.models import Execution, Order, OrderEvent
@@ -196,17 +197,52 @@ def test_the_walk_of_an_order_costs_so_many_queries(desk, django_assert_num_quer
         dispatch.submit(waiting.request_id, desk=desk)
 
     acknowledged = [open_order(orders[0], perm_id=500), order_status(500, "Submitted")]
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         reports.apply_told(acknowledged, session=SESSION)
 
     reports.apply_told(list(the_story_of(orders[0], 500)), session=SESSION)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         reports.apply_told(list(the_story_of(orders[1], 501)), session=SESSION)
+
+
+def test_requests_of_a_batch_share_their_queries(desk, broker, django_assert_num_queries):
+    """What is held against nothing of each other costs one look for each, and one writing for all."""
+    orders = [placed(LIMIT, symbol=f"S{number}")[0] for number in range(3)]
+    instrument = broker.qualify("S0", timeout=1)
+    for order in orders[1:]:
+        desk.ready.put(Ready(order.request_id, instrument, orders=1))
+
+    with django_assert_num_queries(10 + 2):
+        dispatch.submit(orders[0].request_id, desk=desk)
+
+
+@pytest.mark.parametrize(
+    ("limits", "symbols"),
+    [
+        ({"working_orders": 2}, ["A", "B", "C"]),
+        ({"orders_per_minute": 2}, ["A", "B", "C"]),
+        ({"position": D(20)}, ["A", "A", "A"]),
+        ({"position": D(10)}, ["A", "B", "A"]),
+    ],
+)
+def test_a_request_of_a_batch_is_held_against_those_before_it(desk, broker, limits, symbols):
+    orders = [placed(LIMIT, symbol=symbol)[0] for symbol in symbols]
+    changing.change("", limits, by="user:risk", reason="a limit for this test")
+    for order in orders[1:]:
+        desk.ready.put(Ready(order.request_id, broker.qualify(order.symbol, timeout=1), orders=1))
+
+    dispatch.submit(orders[0].request_id, desk=desk)
+
+    assert [status for (status,) in Order.objects.order_by("pk").values_list("status")] == [
+        *["PENDING_NEW"] * 2,
+        "DENIED",
+    ]
+    assert len(broker.transmitted) == 2
 
 
 def test_a_request_costs_so_many_queries(django_assert_num_queries):
     session_row()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         intake.place(asked(), placement(LIMIT))
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         intake.place(asked(), placement(*BRACKET, symbol="TSLA"))
