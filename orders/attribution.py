@@ -1,5 +1,6 @@
 """Whose report is this? An order is known by our stamp, else by IB's permanent id; by nothing else."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from database import prepared
@@ -7,7 +8,8 @@ from orders import stamps
 from orders.models import Order
 
 _NAMED = "stamp = ANY(%(stamps)s) OR perm_id = ANY(%(perm_ids)s) ORDER BY id"
-TOLD_OF = prepared.Selection(Order, _NAMED)
+# Without what no report is held against: a listing tells of a thousand orders.
+TOLD_OF = prepared.Selection(Order, _NAMED, without=frozenset({"received_at", "valid_until"}))
 LOCKED = prepared.Selection(Order, f"{_NAMED} FOR UPDATE")
 
 
@@ -21,22 +23,36 @@ class Found:
         about = LOCKED if lock else TOLD_OF
         found = about.read(stamps=list(marks), perm_ids=[perm_id for perm_id in perm_ids if perm_id > 0])
         self.at = found[-1][1] if found else None  # by the database's clock, once they were locked
-        self._orders = [order for order, _ in found]
-        self._by_stamp = {order.stamp: order for order in self._orders if order.stamp is not None}
+        self._by_stamp = {order.stamp: order for order, _ in found if order.stamp is not None}
+        self._by_perm_id: defaultdict[int, list[Order]] = defaultdict(list)
+        self._unsettled: list[Order] = []  # who may be given a permanent id, or another one, by a report
+        for order, _ in found:
+            self.add(order)
 
     def add(self, order: Order) -> None:
         """One that was not on record when it was looked for."""
-        self._orders.append(order)
+        if order.perm_id is None or _named_by_a_person(order):
+            self._unsettled.append(order)
+        else:
+            self._by_perm_id[order.perm_id].append(order)
 
     def named(self, perm_id: int) -> Order | None:
         """The latest order of that permanent id, whoever's it is."""
-        return max((o for o in self._orders if o.perm_id == perm_id), key=lambda o: o.pk, default=None)
+        return max(self._named(perm_id), key=lambda order: order.pk, default=None)
 
     def of(self, order_ref: str, perm_id: int, account: str) -> Order | None:
         _, stamp = stamps.split(order_ref)
         ours = self._by_stamp.get(stamp) if stamp is not None else None
-        named = (order for order in self._orders if (order.perm_id, order.account_id) == (perm_id, account))
-        return _choice(ours, perm_id, lambda: next(named, None))
+        return _choice(ours, perm_id, lambda: self._of_account(account, perm_id))
+
+    def _of_account(self, account: str, perm_id: int) -> Order | None:
+        """The first order of that permanent id in the account."""
+        named = (order for order in self._named(perm_id) if order.account_id == account)
+        return min(named, key=lambda order: order.pk, default=None)
+
+    def _named(self, perm_id: int) -> list[Order]:
+        given = [order for order in self._unsettled if order.perm_id == perm_id]
+        return [*self._by_perm_id.get(perm_id, ()), *given]
 
 
 def find(order_ref: str, perm_id: int, account: str) -> Order | None:

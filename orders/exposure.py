@@ -46,7 +46,6 @@ WITH limits AS MATERIALIZED (
     ORDER BY executed_at DESC LIMIT 1)
 )SPANS
 SELECT jsonb_build_object(
-    'at', clock_timestamp(),
     'halt', (FIRST_HALT_ON),
     'backlog', (SELECT count(*) FROM orders_order o
         WHERE %(waiting)s AND o.status = 'RECEIVED' AND o.valid_until > clock_timestamp()),
@@ -145,12 +144,11 @@ _statement = SHORT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """`at`: when, by the database's clock. `halted`: why nothing may be sent, in words for the client, or empty.
-    `backlog`: how many orders of all accounts wait to be sent and still may be, if those that wait were to count.
-    `unexplained`: what the account holds of the symbol beyond its executions on record, signed. `beyond_symbol`:
-    whether limits ask for more than the account's orders and holdings in that symbol."""
+    """`halted`: why nothing may be sent, in words for the client, or empty. `backlog`: how many orders of all accounts
+    wait to be sent and still may be, if those that wait were to count. `unexplained`: what the account holds of the
+    symbol beyond its executions on record, signed. `beyond_symbol`: whether limits ask for more than the account's
+    orders and holdings in that symbol."""
 
-    at: datetime
     halted: str
     limits: Limits
     exposure: Exposure
@@ -186,7 +184,6 @@ def look(
     row = seen["limits"]
     limits = values.from_row(row) if row else values.DEFAULTS[settings.TRADING_MODE]
     return Seen(
-        at=datetime.fromisoformat(seen["at"]),
         halted=switch.reason(seen["halt"]),
         limits=limits,
         exposure=_exposure(seen),

@@ -84,7 +84,7 @@ def place(asked: Asked, placement: Placement) -> list[Order]:
     decision = clearance.at_intake(ticket, seen)
     try:
         with transaction.atomic():
-            request = _persist(asked, at=seen.at)
+            request = _persist(asked)
             draft = journal.Draft(now=request.received_at)  # one moment for all legs
             orders = [_receive(request, placement, leg, decision=decision, draft=draft) for leg in placement.legs]
             draft.write()
@@ -226,12 +226,9 @@ def _seen_before(asked: Asked) -> Exception:
     return Replay(first, last)
 
 
-def _persist(
-    asked: Asked, *, refusal: str = "", cancels: Order | None = None, at: datetime | None = None
-) -> OrderRequest:
-    """`at`: what the database's clock said, where it has just been read."""
+def _persist(asked: Asked, *, refusal: str = "", cancels: Order | None = None) -> OrderRequest:
     row = OrderRequest(
-        received_at=at or clock.database_now(),
+        received_at=clock.database_now(),
         endpoint=asked.endpoint,
         body=asked.body,
         body_digest=asked.body_digest,

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts.models import BrokerAccount, GatewaySession
 from database import clock
+from database.prepared import Selection
 from gateway import dialect
 from gateway.reports import CommissionReport, ContractFacts, ExecutionReport, OpenOrderReport, Raw
 from gateway.tws import codec
@@ -58,7 +59,11 @@ _numbers = itertools.count(1)
 
 def at(moment: datetime) -> AbstractContextManager[Any]:
     """Everything inside happens at that time."""
+    read = Selection.read
     stack = ExitStack()
+    stack.enter_context(
+        mock.patch.object(Selection, "read", lambda *a, **kw: [(row, moment) for row, _ in read(*a, **kw)])
+    )
     stack.enter_context(mock.patch.object(timezone, "now", return_value=moment))
     stack.enter_context(mock.patch.object(clock, "database_now", return_value=moment))
     return stack

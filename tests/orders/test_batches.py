@@ -242,7 +242,7 @@ def test_a_request_of_a_batch_is_held_against_those_before_it(desk, broker, limi
 
 def test_a_request_costs_so_many_queries(django_assert_num_queries):
     session_row()
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         intake.place(asked(), placement(LIMIT))
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         intake.place(asked(), placement(*BRACKET, symbol="TSLA"))

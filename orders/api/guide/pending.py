@@ -25,6 +25,11 @@ from orders.vocabulary import WORKING, EventKind, OrderStatus
 ANSWER_SECONDS = 3.0
 UNACKNOWLEDGED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.IN_DOUBT})
 NO_TRIGGER = "—"
+# What is read of an order: there may be a thousand.
+READ = (
+    *("broker_order_id", "perm_id", "symbol", "side", "quantity", "order_type", "stop_price", "limit_price"),
+    *("status", "broker_status"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,7 @@ def list_orders(caller: Caller) -> Listing:
         account=account,
         status__in=WORKING,
     )
-    return Listing([pending(order) for order in listed.order_by("pk")], as_of)
+    return Listing([pending(order) for order in listed.order_by("pk").only(*READ)], as_of)
 
 
 def pending(order: Order) -> PendingOrder:

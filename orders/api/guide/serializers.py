@@ -236,6 +236,26 @@ class PendingOrderOutput(KnownOnly):
 class PendingOrdersOutput(serializers.Serializer[Any]):
     orders = PendingOrderOutput(many=True)
 
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """By hand, as executions are."""
+        return {"orders": [_pending(order) for order in instance.orders]}
+
+
+def _pending(order: Any) -> dict[str, Any]:
+    row = {
+        "orderId": order.order_id,
+        "permId": order.perm_id,
+        "symbol": order.symbol,
+        "action": order.action,
+        "quantity": order.quantity,
+        "type": order.type,
+        "trigger": order.trigger,
+        "status": order.status,
+    }
+    if order.in_doubt is not None:
+        row["inDoubt"] = order.in_doubt
+    return row
+
 
 class ExecutionOutput(KnownOnly):
     symbol = serializers.CharField()
