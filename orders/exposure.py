@@ -3,7 +3,7 @@
 Rules
 1. One look costs one query, whatever limits there are; what is counted is counted no further than its limit. What only
    some limits ask for is left out where the last look knew of none that does, and looked up with all the rest in a
-   second query where that was wrong: limits change once a month, and the parts of a query cost time unused.
+   second query where that was wrong: limits seldom change, and the parts of a query cost time unused.
 2. When an order is asked for, those that wait to be sent count as well. In the claim they do not: claims come one at a
    time, so each sees what was claimed before it, and the first to wait is the first to be sent.
 3. An order of which the broker, asked twice, has nothing left (a live break says so) takes none of its room there: an
