@@ -133,6 +133,13 @@ def refuse_faults_with_real_money(*, trading_mode: str, kill_points: str, settle
         raise ImproperlyConfigured(f"SETTLE_SECONDS={settle_seconds:g} is too short for TRADING_MODE=live: 30 or more.")
 
 
+def refuse_impossible_ports(**ports: int) -> None:
+    """What nobody can connect to, by the names of the settings."""
+    for name, port in ports.items():
+        if not 0 < port < 65536:
+            raise ImproperlyConfigured(f"{name}={port} is no port to connect to: choose one from 1 to 65535.")
+
+
 def refuse_paper_gateway_that_looks_live(*, port: int, accounts: Sequence[str]) -> None:
     """Our own paper gateway must not stand where, or be called what, real money is."""
     if port in LIVE_PORTS:

@@ -79,6 +79,7 @@ checks.refuse_mode_mismatch(
     account=IB_ACCOUNT,
 )
 IB_PORT = env.int("IB_PORT", default=PAPER_PORT)
+checks.refuse_impossible_ports(PORT=PORT, PAPER_PORT=PAPER_PORT, IB_PORT=IB_PORT)
 IB_MESSAGES_PER_SECOND = env.int("IB_MESSAGES_PER_SECOND", default=48)
 checks.refuse_unworkable_pace(IB_MESSAGES_PER_SECOND)
 GATEWAY_NAME = env("GATEWAY_NAME", default="default")
