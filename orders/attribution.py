@@ -22,7 +22,8 @@ class Found:
         marks = {stamp for reference in references if (stamp := stamps.split(reference)[1]) is not None}
         about = LOCKED if lock else TOLD_OF
         found = about.read(stamps=list(marks), perm_ids=[perm_id for perm_id in perm_ids if perm_id > 0])
-        self.at = found[-1][1] if found else None  # by the database's clock, once they were locked
+        # By the database's clock, which is read as each is locked: not before the last of them was.
+        self.at = found[-1][1] if found else None
         self._by_stamp = {order.stamp: order for order, _ in found if order.stamp is not None}
         self._by_perm_id: defaultdict[int, list[Order]] = defaultdict(list)
         self._unsettled: list[Order] = []  # who may be given a permanent id, or another one, by a report

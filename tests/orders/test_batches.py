@@ -1,9 +1,12 @@
 """What is told together is applied together, and comes to the same as one by one."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal as D
 
 import pytest
+from django.db import connection, transaction
 
 from accounts.limits import changing
 from orders import dispatch, events, intake, journal, reports
@@ -203,6 +206,34 @@ def test_the_walk_of_an_order_costs_so_many_queries(desk, django_assert_num_quer
     reports.apply_told(list(the_story_of(orders[0], 500)), session=SESSION)
     with django_assert_num_queries(9):
         reports.apply_told(list(the_story_of(orders[1], 501)), session=SESSION)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_waited_for_a_row_is_not_recorded_before_what_it_waited_for(desk):
+    order, other = sent(desk, 2)
+    reports.apply_words([open_order(order, perm_id=500), open_order(other, perm_id=501)], session=SESSION)
+    held = threading.Event()
+
+    def ask_for_its_cancellation():
+        try:
+            with transaction.atomic():
+                Order.objects.select_for_update().get(pk=order.pk)
+                held.set()
+                time.sleep(0.3)
+                journal.record(order.pk, events.CancelRequested(), origin=journal.Origin(actor="api"))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask_for_its_cancellation)
+        held.wait()
+        told = [execution(each, exec_id=f"e{n}", quantity=D(1), perm_id=n) for n, each in ((500, order), (501, other))]
+        reports.apply_told(told, session=SESSION)
+        asking.result()
+
+    rows = list(order.events.order_by("sequence").values_list("kind", "recorded_at"))
+    assert [kind for kind, _ in rows][-2:] == ["CANCEL_REQUESTED", "PARTIAL_FILL"]
+    assert [at for _, at in rows] == sorted(at for _, at in rows)
 
 
 def test_requests_of_a_batch_share_their_queries(desk, broker, django_assert_num_queries):

@@ -211,14 +211,7 @@ class TriggerField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-class KnownOnly(serializers.Serializer[Any]):
-    """Leaves out what is not known: a key is never null."""
-
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        return {name: value for name, value in super().to_representation(instance).items() if value is not None}
-
-
-class PendingOrderOutput(KnownOnly):
+class PendingOrderOutput(serializers.Serializer[Any]):
     orderId = serializers.IntegerField(source="order_id", help_text="At the gateway; changes on restart")
     permId = serializers.IntegerField(source="perm_id", help_text="Permanent; 0 until the broker has given one")
     symbol = serializers.CharField()
@@ -237,7 +230,7 @@ class PendingOrdersOutput(serializers.Serializer[Any]):
     orders = PendingOrderOutput(many=True)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        """By hand, as executions are."""
+        """By hand, as executions are, which leaves out what is not known: a key is never null."""
         return {"orders": [_pending(order) for order in instance.orders]}
 
 
@@ -257,7 +250,7 @@ def _pending(order: Any) -> dict[str, Any]:
     return row
 
 
-class ExecutionOutput(KnownOnly):
+class ExecutionOutput(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     side = serializers.ChoiceField(choices=Side.values)
     qty = Number()
